@@ -1,0 +1,50 @@
+"""Checks of arguments and settings: bad input is told before anything is sent."""
+
+from typing import NoReturn, TypeGuard
+
+from dpa_async.errors import ConfigurationError
+
+
+def refuse(name: object, words: str) -> NoReturn:
+    """Say which argument or field is wrong, and what would be right.
+
+    Raises:
+        ConfigurationError: Always.
+    """
+    msg = f"{name} {words}"
+    raise ConfigurationError(msg)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether it is a number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_number(name: str, value: object, *, least: float) -> None:
+    """See that it is a finite number of at least so much.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not is_number(value) or not least <= value < float("inf"):
+        refuse(name, f"is {value!r}: give a finite number of {least:g} or more")
+
+
+def check_choice(name: str, value: object, *choices: str) -> None:
+    """See that it is one of these words.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if value not in choices:
+        refuse(name, f"is {value!r}: give one of {', '.join(map(repr, choices))}")
+
+
+def check_count(name: str, value: object) -> None:
+    """See that it is a whole number of 1 or more.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        refuse(name, f"is {value!r}: give a whole number of 1 or more")

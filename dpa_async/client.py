@@ -1,0 +1,266 @@
+"""`DPAClient`: the platform's interfaces, one method each, typed."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Protocol, Self, TypeVar, cast
+
+import aiohttp
+
+from dpa_async.auth import TokenManager, TokenProvider
+from dpa_async.errors import AuthenticationError, ConfigurationError
+from dpa_async.models import (
+    Execution,
+    InputVariable,
+    NodeOutputs,
+    RunRef,
+    RunStatus,
+    Workflow,
+)
+from dpa_async.settings import Settings
+from dpa_async.transport import Backend, Departure, Transport
+from dpa_async.transport.aiohttp_backend import AiohttpBackend
+from dpa_async.wire import replies, requests
+from dpa_async.wire.messages import Reply, Request
+
+_T = TypeVar("_T")
+
+
+class Companion(Protocol):
+    """What lives as long as a client."""
+
+    async def aclose(self) -> None:
+        """End it; raises nothing."""
+        ...
+
+
+_C = TypeVar("_C", bound=Companion)
+
+
+class DPAClient:
+    """The platform's interfaces as coroutines; an async context manager.
+
+    One client serves any number of tasks of one event loop. Every method may raise
+    `AuthenticationError`, `TransportError`, `UnexpectedResponseError` and the other
+    `APIError`s; a token that is refused is renewed, and the call repeated, once.
+
+    Args:
+        settings: Which platform, and who we are.
+        session: A session of the caller's whose connections the reads then use. It is
+            never closed here; executes and tokens have connections of their own.
+        tokens: Where tokens come from; None: a `TokenManager` of its own.
+        backend: What sends single requests, instead of aiohttp: a platform in memory.
+            It is never closed here.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        tokens: TokenProvider | None = None,
+        backend: Backend | None = None,
+    ) -> None:
+        self.settings = settings
+        self._owned: list[Companion] = []
+        if backend is None:
+            backend = AiohttpBackend(settings, session)
+            self._owned.append(backend)
+        self._transport = Transport(settings, backend)
+        if tokens is None:
+            tokens = TokenManager(settings, self._transport)
+            self._owned.append(tokens)
+        self._tokens = tokens
+        self._companions: dict[object, Companion] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Make a client of the `DPA_*` environment variables.
+
+        Raises:
+            ConfigurationError: One is missing or cannot be right.
+        """
+        return cls(Settings.from_env())
+
+    async def __aenter__(self) -> Self:
+        """Use it in `async with`, so that everything it opened is closed."""
+        self._check_usable()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close what lives with the client, then its connections; raises nothing."""
+        self._closed = True
+        while self._companions:
+            _, companion = self._companions.popitem()
+            await companion.aclose()
+        while self._owned:
+            await self._owned.pop().aclose()
+
+    def companion(self, kind: Callable[[Self], _C]) -> _C:
+        """Give the one `kind(client)` that lives as long as this client.
+
+        It is made at first use, and closed before the client's connections.
+
+        Raises:
+            ConfigurationError: The client is closed, or of another event loop.
+        """
+        self._check_usable()
+        if kind not in self._companions:
+            self._companions[kind] = kind(self)
+        return cast("_C", self._companions[kind])
+
+    def check_origin(self, run: RunRef) -> None:
+        """See that a run is of this platform.
+
+        Raises:
+            ConfigurationError: It is another platform's.
+        """
+        if run.origin != self.settings.base_url:
+            msg = f"run {run} is not of this platform, {self.settings.base_url}"
+            raise ConfigurationError(msg)
+
+    async def list_variables(self, workflow_id: str) -> list[InputVariable]:
+        """Ask which parameters a workflow takes; empty where it takes none.
+
+        Rests on interface 2, listVar.
+
+        Raises:
+            APIError: The platform refused, for example an unknown workflow.
+            TransportError: There was no answer.
+            UnexpectedResponseError: Something else answered.
+        """
+        return await self._call(
+            requests.list_variables(self.settings, workflow_id),
+            partial(replies.variables, self.settings),
+        )
+
+    async def execute(
+        self,
+        workflow_id: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        callback_url: str | None = None,
+        sync_wait: float | None = None,
+        designated_nodes_only: bool = False,
+        departure: Departure | None = None,
+    ) -> Execution:
+        """Execute a workflow, once; it may have started a run whatever this raises.
+
+        It is sent again only where it certainly did not reach the platform or was
+        turned away. Rests on interface 3; there is no cancel.
+
+        Args:
+            workflow_id: Which workflow; its execute URL comes from the settings.
+            params: Its parameters by name; None or empty: none.
+            callback_url: Where the platform reports the end of the run.
+            sync_wait: Seconds (whole ones, 1 or more) that the answer is held until the
+                run ends; None: it comes at once.
+            designated_nodes_only: Whether outputs are of designated nodes only.
+            departure: Tells whether the request is out there, while this goes on.
+
+        Raises:
+            ConfigurationError: Nothing was sent: no execute URL, or bad parameters.
+            APIError: The platform refused. With `ServerError`, `OperationFailedError`
+                or an unknown code a run may have been started.
+            TransportError: There was no answer; `request_sent` tells whether a run may
+                have been started.
+            UnexpectedResponseError: Something else answered, or the wrong workflow was
+                started (then `ref` names its run).
+        """
+        request = requests.execute(
+            self.settings,
+            workflow_id,
+            params,
+            callback_url=callback_url,
+            sync_wait=sync_wait,
+            designated_nodes_only=designated_nodes_only,
+        )
+        read = partial(replies.execution, self.settings, workflow_id)
+        return await self._call(request, read, departure)
+
+    async def get_run_status(self, run: RunRef) -> RunStatus:
+        """Ask how a run is: the only thing that decides whether it ended.
+
+        Rests on interface 4, getProcessRunStatus.
+
+        Raises:
+            ConfigurationError: The run is another platform's.
+            APIError: The platform refused, for example an unknown run.
+            TransportError: There was no answer.
+            UnexpectedResponseError: Something else answered, or about another run.
+        """
+        self.check_origin(run)
+        return await self._call(
+            requests.run_status(self.settings, run),
+            partial(replies.run_status, self.settings, run),
+        )
+
+    async def list_workflows(self) -> list[Workflow]:
+        """Ask for all workflows of the user, with the status of each.
+
+        Rests on interface 6, listAll. How fresh it is after an execute is not known.
+
+        Raises:
+            APIError: The platform refused.
+            TransportError: There was no answer.
+            UnexpectedResponseError: Something else answered.
+        """
+        return await self._call(
+            requests.list_workflows(self.settings),
+            partial(replies.workflows, self.settings),
+        )
+
+    async def get_outputs(
+        self, run: RunRef, *, designated_nodes_only: bool = False
+    ) -> NodeOutputs:
+        """Ask for the outputs of a run's api and shell nodes; empty where none are.
+
+        Rests on interface 7, getOutParamByModelId.
+
+        Raises:
+            ConfigurationError: The run is another platform's.
+            APIError: The platform refused.
+            TransportError: There was no answer.
+            UnexpectedResponseError: Something else answered.
+        """
+        self.check_origin(run)
+        return await self._call(
+            requests.outputs(
+                self.settings, run, designated_nodes_only=designated_nodes_only
+            ),
+            partial(replies.outputs, self.settings),
+        )
+
+    async def _call(
+        self,
+        request: Request,
+        read: Callable[[Request, Reply], _T],
+        departure: Departure | None = None,
+    ) -> _T:
+        """Send a request with a token; where that is refused, once with another."""
+        self._check_usable()
+        token = await self._tokens.get()
+        try:
+            return await self._transport.call(
+                request.authorized(token), read, departure
+            )
+        except AuthenticationError:
+            pass
+        token = await self._tokens.renew(rejected=token)
+        return await self._transport.call(request.authorized(token), read, departure)
+
+    def _check_usable(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            msg = "the client is closed: make a new one"
+            raise ConfigurationError(msg)
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            msg = "the client belongs to another event loop: make one in each loop"
+            raise ConfigurationError(msg)

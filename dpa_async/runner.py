@@ -1,0 +1,348 @@
+"""`Runner`: what runs share, and `run_and_wait`, the one line that most need."""
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Literal, Protocol, Self
+
+from attrs import evolve
+
+from dpa_async.attempt import Attempt, IfBusy, Order, Place
+from dpa_async.checks import check_choice, check_number, refuse
+from dpa_async.client import DPAClient
+from dpa_async.errors import (
+    ConfigurationError,
+    NotStartedError,
+    SubmissionError,
+)
+from dpa_async.events import Announcer, Observer, Submitted
+from dpa_async.lanes import Lanes
+from dpa_async.models import Execution, RunRef, RunResult, Submission
+from dpa_async.run import Run
+from dpa_async.sharing import Shared
+from dpa_async.submission import uncertain_error
+from dpa_async.waiting import WaitPolicy
+
+_FINISH_POSTS = 5.0
+"""Seconds that closing waits for the answers of executes that are out there."""
+
+_DEFAULT_POLICY = WaitPolicy()
+
+
+class Closeable(Protocol):
+    """What is closed before the runner that it works with."""
+
+    async def aclose(self) -> None:
+        """End it; raises nothing."""
+        ...
+
+
+class Runner:
+    """What runs share: lanes, one wait per run, observers; an async context manager.
+
+    All that goes through one runner behaves as one client of the platform: a workflow
+    is run once at a time, in the order of the calls, and workflows in parallel.
+
+    Args:
+        client: The platform.
+        wait: When runs are looked at.
+        observers: Called with each `RunEvent`, on the event loop.
+    """
+
+    def __init__(
+        self,
+        client: DPAClient,
+        *,
+        wait: WaitPolicy = _DEFAULT_POLICY,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self._client = client
+        self._policy = wait
+        self._announce = Announcer(observers)
+        self._lanes = Lanes()
+        self._attempts: dict[Shared[Run], Order] = {}
+        self._open: dict[RunRef, Run] = {}
+        self._latest: dict[str, Run] = {}
+        self._dependants: list[Closeable] = []
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        """Use it in `async with`, so that it leaves nothing behind."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    @property
+    def open_runs(self) -> tuple[RunRef, ...]:
+        """The runs that were started or attached to, and not yet seen to be over."""
+        return tuple(self._open)
+
+    async def start(
+        self,
+        workflow_id: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        if_busy: IfBusy = "queue",
+        key: str | None = None,
+        timeout: float | None = None,
+        validate: bool = False,
+        outputs: bool = True,
+        place: Place | None = None,
+    ) -> Run:
+        """Start a run of a workflow, once, when the workflow is free.
+
+        If the caller is cancelled while the POST is out, the runner still finishes it,
+        and the run is among `open_runs`. Rests on interface 3; where the platform says
+        busy, on 6.
+
+        Args:
+            workflow_id: Which workflow.
+            params: Its parameters by name.
+            if_busy: Whether a busy workflow is waited for or raises.
+            key: The caller's own id of this start.
+            timeout: Seconds until the run has to be started; None: no limit.
+            validate: Whether the parameters' names are compared with those that the
+                workflow takes, before it is executed.
+            outputs: Whether outputs are read when it ends.
+            place: A place among runs that may go on at once; taken when the workflow is
+                free, before the POST, and left to the caller to give back.
+
+        Raises:
+            ConfigurationError: Nothing was sent: an argument cannot be right, or the
+                runner is closed.
+            WorkflowBusyError: It is busy, and `if_busy` is "fail".
+            NotStartedError: The deadline came first; nothing was started.
+            SubmissionUncertainError: The POST left and its fate is not known: a run may
+                have been started.
+            SubmissionError: The runner was closed first; nothing was started.
+            APIError: The platform refused; nothing was started.
+            TransportError: The platform cannot be reached; nothing was started.
+            UnexpectedResponseError: Another workflow was started, see `ref`; or the
+                request was turned away.
+        """
+        self._check_open()
+        if timeout is not None:
+            check_number("timeout", timeout, least=0)
+        order = Order(
+            submission=self._intent(workflow_id, params, key),
+            params=params,
+            if_busy=if_busy,
+            validate=validate,
+            outputs=outputs,
+            place=place,
+        )
+        attempt = self._attempt(order)
+        timer = asyncio.timeout(timeout)
+        try:
+            async with timer:
+                return await attempt.join()
+        except TimeoutError:
+            if not timer.expired():
+                raise
+        raise _late(order, f"the deadline of {timeout:g} s came", NotStartedError)
+
+    def attach(self, ref: RunRef | str) -> Run:
+        """Take up a run that was started before, here or elsewhere.
+
+        The same reference gives the same `Run`, as long as it is not over.
+
+        Raises:
+            ConfigurationError: It is no reference, or of another platform; or the
+                runner is closed.
+        """
+        self._check_open()
+        if isinstance(ref, str):
+            ref = _parse(ref)
+        self._client.check_origin(ref)
+        known = self._open.get(ref)
+        return known if known is not None else self._keep(self._run(ref))
+
+    def adopt(self, dependant: Closeable) -> None:
+        """Close something, once, before this runner is closed."""
+        self._dependants.append(dependant)
+
+    def release(self, dependant: Closeable) -> None:
+        """Forget something that was adopted and has ended by itself."""
+        if dependant in self._dependants:
+            self._dependants.remove(dependant)
+
+    async def aclose(self) -> None:
+        """Stop starting, finish POSTs that are out (5 s at most), detach from all runs.
+
+        The runs themselves go on. Idempotent; raises nothing.
+        """
+        self._closed = True
+        while self._dependants:
+            await self._dependants.pop().aclose()
+        out = [a.begin() for a, order in self._attempts.items() if order.departure.left]
+        if out:
+            await asyncio.wait(out, timeout=_FINISH_POSTS)
+        for attempt, order in tuple(self._attempts.items()):
+            await attempt.stop(_late(order, "the runner was closed", SubmissionError))
+        for run in tuple(self._open.values()):
+            await run.detach()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = "the runner is closed: make a new one"
+            raise ConfigurationError(msg)
+
+    def _intent(
+        self, workflow_id: str, params: Mapping[str, object] | None, key: str | None
+    ) -> Submission:
+        """Check what can be before anything is sent, and write down what is meant."""
+        self._client.settings.execute_url(workflow_id)
+        try:
+            digest = Submission.digest(params)
+        except (ValueError, TypeError, RecursionError) as error:
+            problem = str(error)
+        else:
+            origin = self._client.settings.base_url
+            return Submission(origin, key or uuid.uuid4().hex, workflow_id, digest)
+        msg = f"params of workflow {workflow_id!r} cannot be sent as JSON: {problem}"
+        raise ConfigurationError(msg)
+
+    def _attempt(self, order: Order) -> Shared[Run]:
+        work = Attempt(
+            order=order,
+            client=self._client,
+            policy=self._policy,
+            lanes=self._lanes,
+            announce=self._announce,
+            latest=self._latest.get,
+            started=self._started,
+        )
+        # A POST that is out is finished even when nobody waits for it any more.
+        attempt = Shared(work.carry_out, goes_on=lambda: order.departure.left)
+        self._attempts[attempt] = order
+        attempt.begin().add_done_callback(lambda _: self._attempts.pop(attempt))
+        return attempt
+
+    def _started(self, order: Order, execution: Execution) -> Run:
+        previous = self._latest.get(order.workflow_id)
+        if previous is not None:
+            self._forget(previous)  # the platform has just told that it is over
+        run = self._run(
+            execution.run,
+            submitted_at=datetime.now(UTC),
+            wants_outputs=order.outputs,
+        )
+        self._announce(Submitted, order.submission.key, run.ref)
+        return self._keep(run)
+
+    def _run(
+        self,
+        ref: RunRef,
+        *,
+        submitted_at: datetime | None = None,
+        wants_outputs: bool = True,
+    ) -> Run:
+        return Run(
+            self._client,
+            ref,
+            policy=self._policy,
+            announce=self._announce,
+            on_end=self._forget,
+            submitted_at=submitted_at,
+            wants_outputs=wants_outputs,
+        )
+
+    def _keep(self, run: Run) -> Run:
+        self._open[run.ref] = run
+        self._latest[run.ref.workflow_id] = run
+        return run
+
+    def _forget(self, run: Run) -> None:
+        self._open.pop(run.ref, None)
+        if self._latest.get(run.ref.workflow_id) is run:
+            del self._latest[run.ref.workflow_id]
+
+
+async def run_and_wait(
+    target: DPAClient | Runner,
+    workflow_id: str,
+    params: Mapping[str, object] | None = None,
+    *,
+    timeout: float | None = None,
+    check: bool = True,
+    key: str | None = None,
+    validate: bool = False,
+    on_uncertain: Literal["report"] = "report",
+    outputs: bool = True,
+) -> RunResult:
+    """Run a workflow, wait for its end and give its outputs.
+
+    Rests on interfaces 3, 4 and 7. If the caller is cancelled the run goes on: the
+    platform has no cancel.
+
+    Args:
+        target: A client, whose one default runner is used, or a runner.
+        workflow_id: Which workflow.
+        params: Its parameters by name.
+        timeout: Seconds for queueing, submission and waiting together; None: no limit.
+        check: Whether a run that ended in FAIL raises.
+        key: The caller's own id of this run.
+        validate: Whether the parameters' names are checked before it is executed.
+        on_uncertain: What to do where an execute's answer is lost: "report" raises.
+        outputs: Whether outputs are read when it ends.
+
+    Raises:
+        ConfigurationError: Nothing was sent: an argument cannot be right.
+        NotStartedError: The deadline came first; nothing was started.
+        SubmissionUncertainError: A run may have been started.
+        SubmissionError: The runner was closed first; nothing was started.
+        APIError: The platform refused; nothing was started.
+        TransportError: The platform cannot be reached; nothing was started.
+        UnexpectedResponseError: Another workflow was started, see `ref`; or the request
+            was turned away.
+        RunFailedError: It failed, and `check` is set; `.result` has its outputs.
+        RunTimeoutError: It is still running; `.ref` can be attached to.
+        RunUnreachableError: The platform was silent for `max_silence` seconds.
+        RunSuspendedError: It is suspended, and the policy says to raise.
+        OutputsUnavailableError: It succeeded, its outputs could not be read.
+    """
+    check_choice("on_uncertain", on_uncertain, "report")
+    runner = runner_of(target)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    run = await runner.start(
+        workflow_id,
+        params,
+        key=key,
+        timeout=timeout,
+        validate=validate,
+        outputs=outputs,
+    )
+    left = None if timeout is None else max(0.0, timeout - (clock() - began))
+    return await run.result(timeout=left, check=check)
+
+
+def runner_of(target: object) -> Runner:
+    """Give the runner itself, or the one default runner of a client.
+
+    Raises:
+        ConfigurationError: It is neither; or the client is closed.
+    """
+    if isinstance(target, Runner):
+        return target
+    if not isinstance(target, DPAClient):
+        refuse("target", f"is {type(target).__name__}: give a DPAClient or a Runner")
+    return target.companion(Runner)
+
+
+def _late(order: Order, reason: str, kind: type[SubmissionError]) -> SubmissionError:
+    """Say what became of an order that is given up: its POST may be out there."""
+    if order.departure.left:
+        sent = evolve(order.submission, sent_at=datetime.now(UTC), seen=(reason,))
+        return uncertain_error(sent, f"{reason} while the answer was awaited")
+    return kind(order.submission, f"{reason}; nothing was started")
+
+
+def _parse(text: str) -> RunRef:
+    try:
+        return RunRef.parse(text)
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigurationError(problem)

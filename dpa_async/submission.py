@@ -1,0 +1,100 @@
+"""Executing exactly once: the verdict on every way that an execute can end."""
+
+import enum
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+
+from attrs import evolve
+
+from dpa_async.client import DPAClient
+from dpa_async.errors import (
+    APIError,
+    DPAError,
+    SubmissionUncertainError,
+    TransportError,
+    UnexpectedResponseError,
+)
+from dpa_async.models import Execution, Submission
+from dpa_async.transport import Departure
+
+_REFUSED_CODES = frozenset({400, 403, 404, 998, 999})
+
+
+class Verdict(enum.Enum):
+    """What an execute that raised has done on the platform."""
+
+    NOT_SENT = "it did not reach the platform"
+    REFUSED = "it was refused before anything ran"
+    BUSY = "it was refused, maybe because the workflow is running"
+    STARTED = "it started a run, though not the one that was meant"
+    UNCERTAIN = "it may have started a run"
+
+
+def verdict(error: DPAError, busy_codes: Collection[int]) -> Verdict:
+    """Judge what an execute did by the error that it ended in.
+
+    Args:
+        error: What `DPAClient.execute` raised.
+        busy_codes: The dialect's codes for a workflow that is running.
+    """
+    match error:
+        case TransportError(operation="execute", request_sent=True):
+            return Verdict.UNCERTAIN
+        case UnexpectedResponseError(operation="execute"):
+            return _of_foreign_answer(error)
+        case APIError(operation="execute"):
+            return _of_body_code(error, busy_codes)
+        case _:  # not an answer to the execute, so that it never left
+            return Verdict.NOT_SENT
+
+
+def _of_foreign_answer(error: UnexpectedResponseError) -> Verdict:
+    if error.ref is not None:
+        return Verdict.STARTED
+    turned_away = error.retry_after is not None
+    return Verdict.REFUSED if turned_away else Verdict.UNCERTAIN
+
+
+def _of_body_code(error: APIError, busy_codes: Collection[int]) -> Verdict:
+    if error.code in busy_codes:
+        return Verdict.BUSY
+    return Verdict.REFUSED if error.code in _REFUSED_CODES else Verdict.UNCERTAIN
+
+
+async def submit(
+    client: DPAClient,
+    submission: Submission,
+    params: Mapping[str, object] | None,
+    departure: Departure,
+) -> Execution:
+    """Execute a workflow once.
+
+    Args:
+        client: The platform.
+        submission: What is meant.
+        params: The workflow's parameters.
+        departure: Tells, meanwhile, whether the POST is out there.
+
+    Raises:
+        SubmissionUncertainError: A run may have been started; nothing is sent again.
+        DPAError: Nothing was started, for the reason that it gives; or the wrong
+            workflow was, and `ref` names its run.
+    """
+    sent_at = datetime.now(UTC)
+    try:
+        return await client.execute(submission.workflow_id, params, departure=departure)
+    except DPAError as error:
+        problem = error.about(submission)
+    if verdict(problem, client.settings.dialect.busy_codes) is not Verdict.UNCERTAIN:
+        raise problem
+    uncertain = evolve(submission, sent_at=sent_at, seen=(str(problem),))
+    raise uncertain_error(uncertain, str(problem))
+
+
+def uncertain_error(submission: Submission, seen: str) -> SubmissionUncertainError:
+    """Make the error for an execute whose fate is not known."""
+    return SubmissionUncertainError(
+        submission,
+        f"it is not known whether a run was started ({seen}); look at the workflow on "
+        "the platform before you submit again",
+    )

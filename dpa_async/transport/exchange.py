@@ -1,0 +1,118 @@
+"""One HTTP exchange, and the verdict on what became of it.
+
+Every exchange ends in one of three ways: it was answered; it was not sent, for certain;
+or it may have been carried out. When the request's head left tells the last two apart.
+The class of an exception does not: a reset before the server read the request and one
+after it carried it out look the same.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
+
+from attrs import define
+
+from dpa_async.errors import TransportError
+from dpa_async.wire.envelope import unexpected
+from dpa_async.wire.messages import Reply, Request
+
+RawReply: TypeAlias = tuple[int, Mapping[str, str], bytes]
+"""HTTP's status, headers by lower-case name, the body."""
+
+
+class Backend(Protocol):
+    """The seam: one raw exchange, plain values only.
+
+    Below it is aiohttp, or a platform in memory. It sends once, follows no redirect and
+    decompresses nothing.
+    """
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        on_sent: Callable[[], None],
+        own_connection: bool,
+        max_body_bytes: int,
+    ) -> RawReply:
+        """Send one request and read its answer.
+
+        Args:
+            method: GET or POST.
+            url: Complete, percent-encoded.
+            headers: Every header that matters.
+            body: The body, or None.
+            on_sent: Called before the first byte of the head can leave.
+            own_connection: Whether it needs a connection that nobody used before.
+            max_body_bytes: What is read of an answer; one byte more tells that there
+                was more.
+
+        Raises:
+            OSError: There is no answer; its words are fit to be shown.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what the backend opened; raises nothing."""
+        ...
+
+
+@define
+class Departure:
+    """Whether a request is out there: its head left, and no answer came back yet.
+
+    Whoever is about to abandon a request that must not be repeated asks this first.
+    """
+
+    left: bool = False
+
+
+async def exchange(
+    backend: Backend, request: Request, departure: Departure, *, timeout: float
+) -> Reply:
+    """Send a request once, and read its answer.
+
+    Args:
+        backend: What sends it.
+        request: What is sent.
+        departure: Told when the request's head leaves, and when it was answered.
+        timeout: Seconds for all of it.
+
+    Raises:
+        TransportError: There was no answer; `request_sent` is the verdict.
+        UnexpectedResponseError: The answer is longer than the request allows.
+    """
+    departure.left = False
+
+    def on_sent() -> None:
+        departure.left = True
+
+    timer = asyncio.timeout(timeout)
+    try:
+        async with timer:
+            status, headers, body = await backend.exchange(
+                request.method,
+                request.url,
+                request.headers,
+                request.body,
+                on_sent=on_sent,
+                own_connection=request.own_connection,
+                max_body_bytes=request.max_body_bytes,
+            )
+    except OSError as error:
+        reason = f"no answer in {timeout:g} s" if timer.expired() else str(error)
+        permanent = isinstance(error, ssl.SSLCertVerificationError)
+    else:
+        departure.left = False
+        reply = Reply(status, headers, body)
+        if len(body) > request.max_body_bytes:
+            unexpected(request, reply, f"longer than {request.max_body_bytes} bytes")
+        return reply
+    # Raised out here, so that no foreign exception with headers in it hangs on.
+    raise TransportError(
+        request.operation, reason, request_sent=departure.left, permanent=permanent
+    )

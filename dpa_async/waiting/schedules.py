@@ -1,0 +1,85 @@
+"""When to look at a run: the policy, and the schedule that it makes."""
+
+import random
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import backoff
+from attrs import field, frozen
+
+from dpa_async.checks import check_number, refuse
+
+WaitGenerator: TypeAlias = Callable[[], Generator[float | None, Any, None]]
+"""What makes a backoff wait generator: `backoff.fibo`, or a `functools.partial`."""
+
+
+def spread(interval: float) -> float:
+    """Jitter: give the interval, 10 % more or less, so that runs drift apart."""
+    return interval * random.uniform(0.9, 1.1)  # noqa: S311 - no secret hangs on it
+
+
+def _in_range(low: float) -> Callable[[object, "attrs.Attribute[Any]", object], None]:
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        check_number(attribute.name, value, least=low)
+
+    return check
+
+
+def _word(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value not in ("wait", "raise"):
+        refuse(attribute.name, f'is {value!r}: give "wait" or "raise"')
+
+
+@frozen(kw_only=True)
+class WaitPolicy:
+    """When a run is looked at, and when waiting is given up.
+
+    The n-th interval is `first_look * multiplier**n` seconds, at most `maximum`; each
+    is jittered, and never under `minimum`.
+
+    Attributes:
+        first_look: Seconds from the execute's answer to the first look.
+        multiplier: How much longer each interval is than the one before; 1 or more.
+        maximum: The longest interval, in seconds.
+        minimum: The shortest interval, in seconds; 0.01 or more.
+        jitter: Makes of an interval the one that is slept: any of backoff's jitters.
+        wait_gen: Gives the intervals instead: any of backoff's wait generators, called
+            without arguments, once per run.
+        max_silence: Seconds without one successful look after which a run is
+            unreachable.
+        on_suspended: Whether a suspended run is waited for, or raises.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+
+    first_look: float = field(default=0.5, validator=_in_range(0))
+    multiplier: float = field(default=1.5, validator=_in_range(1))
+    maximum: float = field(default=15.0, validator=_in_range(0.01))
+    minimum: float = field(default=0.05, validator=_in_range(0.01))
+    jitter: Callable[[float], float] = spread
+    wait_gen: WaitGenerator | None = None
+    max_silence: float = field(default=300.0, validator=_in_range(0))
+    on_suspended: Literal["wait", "raise"] = field(default="wait", validator=_word)
+
+
+def schedule(policy: WaitPolicy) -> Iterator[float]:
+    """Give the seconds before each look, without end, none under the minimum."""
+    intervals: Iterable[float | None]
+    if policy.wait_gen is None:
+        intervals = backoff.expo(
+            base=policy.multiplier,
+            factor=policy.first_look,
+            max_value=policy.maximum,
+        )
+    else:
+        intervals = policy.wait_gen()
+    latest = policy.maximum
+    for interval in intervals:
+        if interval is None:  # backoff 2 is primed by a first None
+            continue
+        latest = interval
+        yield max(policy.minimum, policy.jitter(interval))
+    while True:  # a generator that ends goes on with its last interval
+        yield max(policy.minimum, policy.jitter(latest))

@@ -1,0 +1,60 @@
+"""JSON both ways: orjson where it is installed, the standard library elsewhere."""
+
+import json
+from collections.abc import Callable
+from typing import NoReturn, cast
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def decode(body: bytes) -> object:
+    """Decode JSON text; a byte order mark may lead.
+
+    Raises:
+        ValueError: It is not UTF-8, not JSON, nested too deep, or holds NaN or a number
+            too long to read.
+    """
+    return _decode(body.removeprefix(_BOM))
+
+
+def as_object(value: object) -> dict[str, object] | None:
+    """Give a decoded value as a JSON object; None where it is none."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def as_list(value: object) -> list[object] | None:
+    """Give a decoded value as a JSON array; None where it is none."""
+    return cast("list[object]", value) if isinstance(value, list) else None
+
+
+def encode(value: object) -> bytes:
+    """Encode as compact UTF-8 JSON text.
+
+    Raises:
+        ValueError: A value is NaN or infinite, holds itself or an unpaired surrogate.
+        TypeError: A value is of a type that JSON does not have.
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def _standard_decode(text: bytes) -> object:
+    try:
+        return json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+    except RecursionError:
+        deep = "nested too deep"
+    raise ValueError(deep)
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+_decode: Callable[[bytes], object]
+try:
+    import orjson
+
+    _decode = orjson.loads
+except ImportError:  # the extra `speed` is not installed
+    _decode = _standard_decode

@@ -1,0 +1,169 @@
+"""A reader per interface: a request and its reply to a model, or an error."""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from dpa_async.errors import UnexpectedResponseError
+from dpa_async.models import (
+    AccessToken,
+    Execution,
+    InputVariable,
+    NodeOutput,
+    NodeOutputs,
+    RunRef,
+    RunStatus,
+    Workflow,
+)
+from dpa_async.settings import Settings
+from dpa_async.wire import json_text
+from dpa_async.wire.converter import RunRow, converter, read_text
+from dpa_async.wire.envelope import read_data, unexpected
+from dpa_async.wire.lifetime import token_lifetime
+from dpa_async.wire.messages import Reply, Request
+
+_T = TypeVar("_T")
+
+_NOT_A_ROW = (KeyError, TypeError, ValueError, AttributeError)
+"""What structuring raises where a row is not of the shape that it should have."""
+
+
+def authorization_code(request: Request, reply: Reply) -> str:
+    """Read the code of an authorize answer (1.1)."""
+    return _secret(request, reply, "code")
+
+
+def access_token(settings: Settings, request: Request, reply: Reply) -> AccessToken:
+    """Read the token of a token answer (1.2), with the time it should live."""
+    value = _secret(request, reply, "access_token")
+    default = settings.dialect.token_lifetime
+    return AccessToken(value, token_lifetime(value, reply, default))
+
+
+def variables(
+    settings: Settings, request: Request, reply: Reply
+) -> list[InputVariable]:
+    """Read the parameters of a workflow (2); null where it takes none."""
+    return _rows(settings, request, reply, InputVariable)
+
+
+def execution(
+    settings: Settings, workflow_id: str, request: Request, reply: Reply
+) -> Execution:
+    """Read an execute answer (3), in any of the shapes that it may have.
+
+    Raises:
+        UnexpectedResponseError: No run id is in it; or another workflow was started,
+            then the error carries the run.
+    """
+    data = read_data(request, reply)
+    reader = settings.dialect.execute_reader
+    row = _started(data if reader is None else reader(data))
+    try:
+        run_id = read_text(row.get("instanceId"))
+        answered_id = read_text(row.get("modelId", workflow_id))
+    except TypeError:
+        run_id = answered_id = ""
+    if not run_id:
+        unexpected(request, reply, "no instanceId; a run may have been started")
+    ref = RunRef(settings.base_url, answered_id, run_id)
+    if answered_id != workflow_id:
+        raise UnexpectedResponseError(
+            request.operation,
+            f"it started workflow {answered_id!r} instead of {workflow_id!r}: the "
+            "execute URL is another workflow's",
+            http_status=reply.status,
+            ref=ref,
+        )
+    return _execution(settings, ref, row)
+
+
+def run_status(
+    settings: Settings, run: RunRef, request: Request, reply: Reply
+) -> RunStatus:
+    """Read the status of a run (4), and see that it is this run's.
+
+    Raises:
+        UnexpectedResponseError: An id is missing, or it is another run's answer.
+    """
+    data = read_data(request, reply)
+    row = _one(settings, request, reply, data)
+    if (row.model_id, row.instance_id) != (run.workflow_id, run.run_id):
+        unexpected(request, reply, "the answer is about another run")
+    return row.status
+
+
+def workflows(settings: Settings, request: Request, reply: Reply) -> list[Workflow]:
+    """Read the list of workflows (6); names come trimmed."""
+    return _rows(settings, request, reply, Workflow)
+
+
+def outputs(settings: Settings, request: Request, reply: Reply) -> NodeOutputs:
+    """Read the outputs of a run's nodes (7); null where there are none."""
+    return NodeOutputs(tuple(_rows(settings, request, reply, NodeOutput)))
+
+
+def _secret(request: Request, reply: Reply, name: str) -> str:
+    data = read_data(request, reply)
+    value = (json_text.as_object(data) or {}).get(name)
+    if not isinstance(value, str) or not value:
+        # No excerpt: whatever is in this answer could be the secret, misspelled.
+        raise UnexpectedResponseError(
+            request.operation, f"no {name} in it", http_status=reply.status
+        )
+    return value
+
+
+def _rows(
+    settings: Settings, request: Request, reply: Reply, model: type[_T]
+) -> list[_T]:
+    data = read_data(request, reply)
+    if data is None:
+        return []
+    tools = converter(settings.dialect.timezone)
+    try:
+        return [tools.structure(row, model) for row in json_text.as_list(data) or ()]
+    except _NOT_A_ROW:
+        unexpected(request, reply, "data is not the list of rows that is documented")
+
+
+def _one(settings: Settings, request: Request, reply: Reply, data: object) -> RunRow:
+    try:
+        return converter(settings.dialect.timezone).structure(data, RunRow)
+    except _NOT_A_ROW:
+        unexpected(request, reply, "data has no instanceId and modelId")
+
+
+def _started(data: object) -> Mapping[str, object]:
+    """Find the row of an execute answer: plain text, an object, or one level deeper."""
+    if isinstance(data, str):
+        return {"instanceId": data}
+    row = json_text.as_object(data) or {}
+    if "instanceId" in row:
+        return row
+    for value in row.values():
+        inner = json_text.as_object(value) or {}
+        if "instanceId" in inner:
+            return inner
+    return {}
+
+
+def _execution(settings: Settings, ref: RunRef, row: Mapping[str, object]) -> Execution:
+    """Add what a synchronous answer may carry; none of it decides anything."""
+    tools = converter(settings.dialect.timezone)
+    status = tools.structure(row["status"], RunStatus) if "status" in row else None
+    nodes = _node_rows(row.values())
+    if nodes is None:
+        return Execution(ref, status)
+    rows = (tools.structure(node, NodeOutput) for node in nodes)
+    return Execution(ref, status, NodeOutputs(tuple(rows)))
+
+
+def _node_rows(values: Iterable[object]) -> list[dict[str, object]] | None:
+    """Find the list of node outputs among the values of an execute answer."""
+    for value in values:
+        items = [
+            json_text.as_object(item) or {} for item in json_text.as_list(value) or ()
+        ]
+        if items and all(isinstance(item.get("nodeName"), str) for item in items):
+            return items
+    return None

@@ -1,0 +1,90 @@
+"""Everything that judges the project, one session each.
+
+``nox`` runs what CI runs. ``nox -s tests -- -k lanes`` hands words on to pytest (and
+leaves out the coverage gate); ``nox -s tests -P 3.13`` takes another interpreter than
+the running one.
+"""
+
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "venv"  # Python and pip are all that is needed
+nox.options.error_on_external_run = True
+nox.options.reuse_venv = "yes"  # every session installs what it needs, each time
+nox.options.sessions = ["lint", "types", "layers", "tests", "docs"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def install(session: nox.Session, group: str, *package: str) -> None:
+    """Install one dependency group, and the package the way the session wants it."""
+    session.install(*package, *nox.project.dependency_groups(PROJECT, group))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: every rule but those that pyproject.toml gives a reason against."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Two strict type checkers: each sees what the other does not."""
+    install(session, "types", "-e", ".[speed]")
+    session.run("mypy")
+    # What is checked is decided by the pinned version, not by what is newest today.
+    session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Imports only go down the house; every module has a place in it."""
+    install(session, "layers")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests with branch coverage and its gate; with words of yours, without."""
+    install(session, "tests", "-e", ".[speed]")
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("coverage", "erase")
+    # Not pytest-cov: what is imported before pytest starts counts as well.
+    session.run("coverage", "run", "-m", "pytest", "--ignore=tests/docs")
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The README's and docs' blocks, against the package as a user installs it."""
+    install(session, "docs", ".")
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks, or the one that is named, with its words."""
+    session.install(".[speed]")
+    if session.posargs:
+        session.run("python", *session.posargs)
+        return
+    for script in sorted(Path("benchmarks").glob("[!_]*.py")):
+        session.run("python", str(script))
+
+
+@nox.session(python=False)
+def dev(session: nox.Session) -> None:
+    """Make the environment that nox itself runs in ready for work on the project."""
+    session.run(
+        *(sys.executable, "-m", "pip", "install", "--quiet"),
+        *("-e", ".[speed]", *nox.project.dependency_groups(PROJECT, "dev")),
+        external=True,
+    )
