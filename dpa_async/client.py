@@ -70,7 +70,7 @@ class DPAClient:
         if tokens is None:
             tokens = TokenManager(settings, self._transport)
             self._owned.append(tokens)
-        self._tokens = tokens
+        self.tokens = tokens
         self._companions: dict[object, Companion] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -244,14 +244,14 @@ class DPAClient:
     ) -> _T:
         """Send a request with a token; where that is refused, once with another."""
         self._check_usable()
-        token = await self._tokens.get()
+        token = await self.tokens.get()
         try:
             return await self._transport.call(
                 request.authorized(token), read, departure
             )
         except AuthenticationError:
             pass
-        token = await self._tokens.renew(rejected=token)
+        token = await self.tokens.renew(rejected=token)
         return await self._transport.call(request.authorized(token), read, departure)
 
     def _check_usable(self) -> None:
