@@ -3,7 +3,7 @@
 Both make the same three requests for each run (execute, status, outputs) against the
 simulator, which is a process of its own and ends every run at once. Blocks of the two
 are interleaved in random order, in one process, with an A/A control: bare against bare
-in alternate blocks. Where that leaves 0.97–1.03 the machine is too noisy to believe.
+in alternate blocks. Where that leaves 0.97 to 1.03 the machine is too noisy to believe.
 
     python benchmarks/overhead.py [--runs 400] [--rounds 12]
 """
@@ -122,8 +122,12 @@ async def main(runs: int, rounds: int) -> None:
             await measure(
                 {
                     "bare aiohttp": lambda n: bare(pooled, pooled, url, token, n),
-                    "the same again (A/A)": lambda n: bare(pooled, pooled, url, token, n),
-                    "bare, fresh for execute": lambda n: bare(pooled, fresh, url, token, n),
+                    "the same again (A/A)": lambda n: bare(
+                        pooled, pooled, url, token, n
+                    ),
+                    "bare, fresh for execute": lambda n: bare(
+                        pooled, fresh, url, token, n
+                    ),
                     "dpa_async run_many": lambda n: ours(runner, n),
                 },
                 runs,

@@ -14,7 +14,7 @@ from dpa_async.errors import (
 )
 from dpa_async.models import AccessToken
 from dpa_async.settings import Settings
-from dpa_async.sharing import Shared
+from dpa_async.sharing import Owner, Shared
 from dpa_async.transport import Backend, Transport
 from dpa_async.transport.aiohttp_backend import AiohttpBackend
 from dpa_async.wire import replies, requests
@@ -65,7 +65,10 @@ class TokenManager:
             self._own_backend = AiohttpBackend(settings)
             transport = Transport(settings, self._own_backend)
         self._transport = transport
-        self._renewal = Shared(self._renew, goes_on=lambda: True)
+        self._owner = Owner()
+        self._renewal = Shared(
+            self._owner, self._renew, ended_by_owner=_closed, goes_on=lambda: True
+        )
         self._token: AccessToken | None = None
         self._renew_at = 0.0
         self._expires_at = 0.0
@@ -115,7 +118,7 @@ class TokenManager:
 
     async def aclose(self) -> None:
         """Stop a renewal under way and close what was opened; raises nothing."""
-        await self._renewal.stop(ConfigurationError("the token manager is closed"))
+        await self._owner.close()
         if self._own_backend is not None:
             await self._own_backend.aclose()
 
@@ -166,3 +169,7 @@ class TokenManager:
                 if last_try:
                     raise
             last_try = True
+
+
+def _closed() -> ConfigurationError:
+    return ConfigurationError("the token manager is closed: make a new one")

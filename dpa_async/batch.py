@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterable
 from typing import Self, TypeAlias
 
 from attrs import frozen
@@ -12,7 +12,8 @@ from dpa_async.checks import check_count, refuse
 from dpa_async.client import DPAClient
 from dpa_async.errors import DPAError
 from dpa_async.models import RunRequest, RunResult
-from dpa_async.runner import Runner, runner_of
+from dpa_async.runner import Runner, complete, runner_of
+from dpa_async.sharing import Owner
 
 Requests: TypeAlias = Iterable[RunRequest] | AsyncIterable[RunRequest]
 
@@ -93,13 +94,11 @@ class Batch(AsyncIterator[RunOutcome]):
         self._requests = requests
         self._places = asyncio.Semaphore(concurrency)
         self._in_hand = asyncio.Semaphore(_READ_AHEAD * concurrency)
-        self._workers: set[asyncio.Task[None]] = set()
-        self._feeder: asyncio.Task[None] | None = None
+        self._owner = Owner()  # of the feeder, and of a worker per request in hand
         self._runner: Runner | None = None
         self._outcomes: deque[RunOutcome] = deque()
         self._failure: BaseException | None = None
         self._news = asyncio.Event()
-        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Begin to run; leaving the block closes the batch."""
@@ -123,7 +122,7 @@ class Batch(AsyncIterator[RunOutcome]):
         """
         self._begin()
         while not self._outcomes:
-            if self._closed or not (self._feeder_busy or self._workers):
+            if self._owner.closed or not self._owner:
                 await self._finish()
             self._news.clear()
             await self._news.wait()
@@ -132,27 +131,20 @@ class Batch(AsyncIterator[RunOutcome]):
 
     async def aclose(self) -> None:
         """Stop starting, and detach from what runs; idempotent, raises nothing."""
-        self._closed = True
-        tasks = [*self._workers, *([self._feeder] if self._feeder else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._owner.close()
         self._outcomes.clear()
         self._news.set()
         if self._runner is not None:
             self._runner.release(self)
 
-    @property
-    def _feeder_busy(self) -> bool:
-        return self._feeder is not None and not self._feeder.done()
-
     def _begin(self) -> None:
-        if self._feeder is None and not self._closed:
+        if self._runner is None and not self._owner.closed:
             self._runner = runner_of(self._target)
             self._runner.adopt(self)
-            self._feeder = asyncio.create_task(self._feed(self._runner))
-            self._feeder.add_done_callback(self._tell)
+            self._spawn(self._feed(self._runner))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        self._owner.spawn(work).add_done_callback(self._tell)
 
     async def _finish(self) -> None:
         failure, self._failure = self._failure, None
@@ -177,40 +169,20 @@ class Batch(AsyncIterator[RunOutcome]):
         if not isinstance(request, RunRequest):
             refuse("the source", f"gave {type(request).__name__}: give RunRequest")
         await self._in_hand.acquire()
-        worker = asyncio.create_task(self._work(runner, request))
-        self._workers.add(worker)
-        worker.add_done_callback(self._tell)
+        self._spawn(self._work(runner, request))
 
     async def _work(self, runner: Runner, request: RunRequest) -> None:
         place = _Place(self._places)
         try:
-            outcome = await _outcome(runner, request, place)
+            result = await complete(runner, request, place=place)
+        except DPAError as error:
+            self._outcomes.append(RunOutcome(request, error=error))
+        else:
+            self._outcomes.append(RunOutcome(request, result=result))
         finally:
             place.give_back()
-        self._outcomes.append(outcome)
 
     def _tell(self, task: asyncio.Task[None]) -> None:
-        self._workers.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failure = task.exception()
         self._news.set()
-
-
-async def _outcome(runner: Runner, request: RunRequest, place: _Place) -> RunOutcome:
-    """Run one request to its outcome."""
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    try:
-        run = await runner.start(
-            request.workflow_id,
-            request.params,
-            key=request.key,
-            timeout=request.timeout,
-            place=place,
-        )
-        left = request.timeout
-        if left is not None:
-            left = max(0.0, left - (clock() - began))
-        return RunOutcome(request, result=await run.result(timeout=left))
-    except DPAError as error:
-        return RunOutcome(request, error=error)

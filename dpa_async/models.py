@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Self, overload
+from typing import Self, cast, overload
 from urllib.parse import quote, unquote
 
 from attrs import field, frozen
@@ -75,8 +75,11 @@ class RunRef:
 
     @override
     def __str__(self) -> str:
-        ids = f"{quote(self.workflow_id, safe='')}:{quote(self.run_id, safe='')}"
-        return f"{_REF_PREFIX}{ids}@{self.origin}"
+        ids = (
+            quote(part, safe="", errors="surrogatepass")
+            for part in (self.workflow_id, self.run_id)
+        )
+        return f"{_REF_PREFIX}{':'.join(ids)}@{self.origin}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -88,13 +91,20 @@ class RunRef:
         body = text.strip().removeprefix(_REF_PREFIX)
         ids, _, origin = body.partition("@")
         workflow_id, _, run_id = ids.partition(":")
-        if body == text.strip() or not (workflow_id and run_id and origin):
-            msg = (
-                f"not a run reference: {text[:200]!r}; one looks like "
-                f"{_REF_PREFIX}<workflow id>:<run id>@<platform's base URL>"
-            )
-            raise ValueError(msg)
-        return cls(origin, unquote(workflow_id), unquote(run_id))
+        if body != text.strip() and workflow_id and run_id and origin:
+            try:
+                return cls(origin, _unquoted(workflow_id), _unquoted(run_id))
+            except UnicodeDecodeError:
+                pass
+        msg = (
+            f"not a run reference: {text[:200]!r}; one looks like "
+            f"{_REF_PREFIX}<workflow id>:<run id>@<platform's base URL>"
+        )
+        raise ValueError(msg)
+
+
+def _unquoted(part: str) -> str:
+    return unquote(part, errors="surrogatepass")
 
 
 @frozen
@@ -170,7 +180,11 @@ class NodeOutputs(Sequence[NodeOutput]):
             ValueError: The result is not JSON.
         """
         text = self[name]
-        return None if text is None else json.loads(text)
+        try:
+            return None if text is None else json.loads(text)
+        except RecursionError:
+            msg = f"the result of node {name!r} is nested too deep"
+        raise ValueError(msg)
 
     def _absent(self, name: str) -> str:
         if self.unread is not None:
@@ -330,8 +344,12 @@ class Submission:
             if prefix != _SUBMISSION_PREFIX:
                 raise ValueError(prefix)  # noqa: TRY301 - one message for all that can be wrong
             origin, key, workflow_id, digest, sent, nonce, seen = json.loads(body)
-            sent_at = None if sent is None else datetime.fromtimestamp(sent, UTC)
-            return cls(origin, key, workflow_id, digest, sent_at, nonce, tuple(seen))
-        except (ValueError, TypeError):
-            msg = f"not a submission: {text[:200]!r}"
+            texts = [origin, key, workflow_id, digest, *seen, nonce or ""]
+            if isinstance(seen, list) and all(isinstance(part, str) for part in texts):
+                at = None if sent is None else datetime.fromtimestamp(sent, UTC)
+                words = tuple(cast("list[str]", seen))
+                return cls(origin, key, workflow_id, digest, at, nonce, words)
+        except (ValueError, TypeError, OverflowError, OSError, RecursionError):
+            pass
+        msg = f"not a submission: {text[:200]!r}"
         raise ValueError(msg)

@@ -25,7 +25,7 @@ from dpa_async.events import (
     StatusChanged,
 )
 from dpa_async.models import NodeOutputs, RunRef, RunResult, RunStatus
-from dpa_async.sharing import Shared
+from dpa_async.sharing import Owner, Shared
 from dpa_async.waiting import WaitPolicy, schedule, wait_for_end
 
 _NOT_ASKED = "outputs were not asked for"
@@ -65,6 +65,7 @@ class Run:
         *,
         policy: WaitPolicy,
         announce: Announcer,
+        owner: Owner,
         on_end: Callable[["Run"], None],
         submitted_at: datetime | None = None,
         wants_outputs: bool = True,
@@ -79,8 +80,8 @@ class Run:
         self._status = RunStatus.DEFAULT
         self._ended_at: datetime | None = None
         self._outputs = None if wants_outputs else NodeOutputs(unread=_NOT_ASKED)
-        self._watch = Shared(self._wait_for_end)
-        self._fetch = Shared(self._read_outputs)
+        self._watch = Shared(owner, self._wait_for_end, ended_by_owner=self._detached)
+        self._fetch = Shared(owner, self._read_outputs, ended_by_owner=self._detached)
 
     @override
     def __repr__(self) -> str:
@@ -153,14 +154,11 @@ class Run:
             if not (self._watch.under_way or self.ended):
                 self._announce(Detached, self.ref)
 
-    async def detach(self) -> None:
-        """Stop waiting for good, for everybody; raises nothing. The run goes on."""
-        reason = RunError(
+    def _detached(self) -> RunError:
+        return RunError(
             self.ref,
-            "its runner was closed; on the platform it goes on, attach to it again",
+            "its runner was closed; the platform keeps it, attach to it again",
         )
-        await self._watch.stop(reason)
-        await self._fetch.stop(reason)
 
     async def _result(self) -> RunResult:
         await self.until_ended()

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from attrs import evolve
 
@@ -18,9 +18,9 @@ from dpa_async.errors import (
 )
 from dpa_async.events import Announcer, Observer, Submitted
 from dpa_async.lanes import Lanes
-from dpa_async.models import Execution, RunRef, RunResult, Submission
+from dpa_async.models import Execution, RunRef, RunRequest, RunResult, Submission
 from dpa_async.run import Run
-from dpa_async.sharing import Shared
+from dpa_async.sharing import Owner, Shared
 from dpa_async.submission import uncertain_error
 from dpa_async.waiting import WaitPolicy
 
@@ -61,11 +61,11 @@ class Runner:
         self._policy = wait
         self._announce = Announcer(observers)
         self._lanes = Lanes()
-        self._attempts: dict[Shared[Run], Order] = {}
+        self._attempts: dict[asyncio.Task[Any], Order] = {}
         self._open: dict[RunRef, Run] = {}
         self._latest: dict[str, Run] = {}
+        self._owner = Owner()
         self._dependants: list[Closeable] = []
-        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Use it in `async with`, so that it leaves nothing behind."""
@@ -123,6 +123,7 @@ class Runner:
                 request was turned away.
         """
         self._check_open()
+        check_choice("if_busy", if_busy, "queue", "fail")
         if timeout is not None:
             check_number("timeout", timeout, least=0)
         order = Order(
@@ -173,19 +174,13 @@ class Runner:
 
         The runs themselves go on. Idempotent; raises nothing.
         """
-        self._closed = True
         while self._dependants:
             await self._dependants.pop().aclose()
-        out = [a.begin() for a, order in self._attempts.items() if order.departure.left]
-        if out:
-            await asyncio.wait(out, timeout=_FINISH_POSTS)
-        for attempt, order in tuple(self._attempts.items()):
-            await attempt.stop(_late(order, "the runner was closed", SubmissionError))
-        for run in tuple(self._open.values()):
-            await run.detach()
+        out = {task for task, order in self._attempts.items() if order.departure.left}
+        await self._owner.close(spared=out, grace=_FINISH_POSTS)
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._owner.closed:
             msg = "the runner is closed: make a new one"
             raise ConfigurationError(msg)
 
@@ -215,9 +210,17 @@ class Runner:
             started=self._started,
         )
         # A POST that is out is finished even when nobody waits for it any more.
-        attempt = Shared(work.carry_out, goes_on=lambda: order.departure.left)
-        self._attempts[attempt] = order
-        attempt.begin().add_done_callback(lambda _: self._attempts.pop(attempt))
+        attempt = Shared(
+            self._owner,
+            work.carry_out,
+            ended_by_owner=lambda: _late(
+                order, "the runner was closed", SubmissionError
+            ),
+            goes_on=lambda: order.departure.left,
+        )
+        task = attempt.begin()
+        self._attempts[task] = order
+        task.add_done_callback(self._attempts.pop)
         return attempt
 
     def _started(self, order: Order, execution: Execution) -> Run:
@@ -244,6 +247,7 @@ class Runner:
             ref,
             policy=self._policy,
             announce=self._announce,
+            owner=self._owner,
             on_end=self._forget,
             submitted_at=submitted_at,
             wants_outputs=wants_outputs,
@@ -304,18 +308,43 @@ async def run_and_wait(
         OutputsUnavailableError: It succeeded, its outputs could not be read.
     """
     check_choice("on_uncertain", on_uncertain, "report")
-    runner = runner_of(target)
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    run = await runner.start(
-        workflow_id,
-        params,
-        key=key,
-        timeout=timeout,
+    return await complete(
+        runner_of(target),
+        RunRequest(workflow_id, params, key=key, timeout=timeout),
+        check=check,
         validate=validate,
         outputs=outputs,
     )
-    left = None if timeout is None else max(0.0, timeout - (clock() - began))
+
+
+async def complete(
+    runner: Runner,
+    request: RunRequest,
+    *,
+    check: bool = True,
+    validate: bool = False,
+    outputs: bool = True,
+    place: Place | None = None,
+) -> RunResult:
+    """Start what is requested and see it through, in the time that it has for both.
+
+    Raises:
+        DPAError: As `run_and_wait` says.
+    """
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    run = await runner.start(
+        request.workflow_id,
+        request.params,
+        key=request.key,
+        timeout=request.timeout,
+        validate=validate,
+        outputs=outputs,
+        place=place,
+    )
+    left = request.timeout
+    if left is not None:
+        left = max(0.0, left - (clock() - began))
     return await run.result(timeout=left, check=check)
 
 

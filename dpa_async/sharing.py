@@ -8,11 +8,53 @@ cancelled just leaves.
 import asyncio
 import copy
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from typing import Any, Generic, TypeVar
 
 from dpa_async.errors import DPAError
 
 T = TypeVar("T")
+
+
+class Owner:
+    """Owns the tasks of shared work, and sees them all off in the end."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        """Give how many tasks there are."""
+        return len(self.tasks)
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Begin a task, and keep it until it is done."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def close(
+        self,
+        *,
+        spared: AbstractSet["asyncio.Task[Any]"] = frozenset(),
+        grace: float = 0,
+    ) -> None:
+        """Cancel all tasks and wait until they are gone; idempotent, raises nothing.
+
+        Args:
+            spared: Tasks that have `grace` seconds to finish before they are cancelled.
+            grace: In seconds.
+        """
+        self.closed = True
+        for task in self.tasks - spared:
+            task.cancel()
+        if spared:
+            await asyncio.wait(spared, timeout=grace)
+        for task in self.tasks & spared:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
 
 
 class Shared(Generic[T]):
@@ -23,23 +65,29 @@ class Shared(Generic[T]):
     is forgotten: who joins later begins it again.
 
     Args:
+        owner: Who sees it off in the end.
         work: Makes the coroutine that does the work.
+        ended_by_owner: Makes what those are told who wait, or come, when the owner has
+            closed.
         goes_on: Asked when everybody has left.
     """
 
-    __slots__ = ("_goes_on", "_joined", "_stopped", "_task", "_work")
+    __slots__ = ("_ended_by_owner", "_goes_on", "_joined", "_owner", "_task", "_work")
 
     def __init__(
         self,
+        owner: Owner,
         work: Callable[[], Coroutine[Any, Any, T]],
         *,
+        ended_by_owner: Callable[[], DPAError],
         goes_on: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._owner = owner
         self._work = work
+        self._ended_by_owner = ended_by_owner
         self._goes_on = goes_on
         self._task: asyncio.Task[T | DPAError] | None = None
         self._joined = 0
-        self._stopped: DPAError | None = None
 
     @property
     def under_way(self) -> bool:
@@ -47,29 +95,32 @@ class Shared(Generic[T]):
         return self._task is not None and not self._task.done()
 
     def begin(self) -> "asyncio.Task[T | DPAError]":
-        """Begin the work if it is not under way, without waiting for it."""
+        """Begin the work if it is not under way, without waiting for it.
+
+        Raises:
+            DPAError: The owner has closed.
+        """
+        if self._owner.closed:
+            raise self._ended_by_owner()
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._outcome())
+            self._task = self._owner.spawn(self._outcome())
         return self._task
 
     async def join(self) -> T:
         """Wait for the work with all the others.
 
         Raises:
-            DPAError: What the work raised, a copy for each who waits; or what its owner
-                gave to `stop`.
+            DPAError: What the work raised, a copy for each who waits; or the owner has
+                closed.
         """
-        if self._stopped is not None:
-            raise copy.copy(self._stopped)
         task = self.begin()
         self._joined += 1
         try:
             outcome = await asyncio.shield(task)
         except asyncio.CancelledError:
-            reason = self._reason()
-            if reason is None or _being_cancelled():
+            if not task.cancelled() or _being_cancelled():
                 raise
-            outcome = reason
+            raise self._ended_by_owner() from None
         finally:
             self._joined -= 1
             if not (self._joined or task.done() or self._goes_on()):
@@ -78,16 +129,6 @@ class Shared(Generic[T]):
         if isinstance(outcome, DPAError):
             raise copy.copy(outcome)
         return outcome
-
-    async def stop(self, reason: DPAError) -> None:
-        """End the work for good: whoever waits, or joins later, gets the reason."""
-        self._stopped = reason
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
-    def _reason(self) -> DPAError | None:
-        return self._stopped
 
     async def _outcome(self) -> T | DPAError:
         # As a value: an error that nobody is left to fetch is then no "never

@@ -1,7 +1,7 @@
 """The README's table, row by row: break a platform that way, and look at what happens.
 
-The table is read from the README itself. A row without a scene here fails, and so does a
-scene without a row.
+The table is read from the README itself. A row without a scene here fails, and so does
+a scene without a row.
 """
 
 import re

@@ -7,6 +7,7 @@ import os
 import ssl as tls
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, tzinfo
+from types import MappingProxyType
 from typing import Any, Literal, NoReturn, Self, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -19,7 +20,9 @@ from dpa_async.settings.sources import read_environment, read_file
 from dpa_async.settings.urls import (
     PLACEHOLDER,
     check_execute_url,
+    check_proxy,
     checked_base_url,
+    checked_origin,
     join,
     origin,
     segment,
@@ -63,12 +66,34 @@ def _among(*words: str) -> _Validator:
     return check
 
 
-def _instance(kind: type) -> _Validator:
+def _instance(words: str, *kinds: type) -> _Validator:
     def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-        if not isinstance(value, kind):
-            refuse(attribute.name, f"is {value!r}: give {kind.__name__}(...)")
+        if not isinstance(value, kinds):
+            refuse(attribute.name, f"is a {type(value).__name__}: give {words}")
 
     return check
+
+
+def _callable(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if not callable(value):
+        refuse(attribute.name, f"is {value!r}: give a function")
+
+
+def _list_of(words: str, kind: type) -> _Validator:
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        items = cast("Collection[object]", value)
+        listed = isinstance(value, Collection) and not isinstance(value, str)
+        if not listed or any(type(item) is not kind for item in items):
+            refuse(attribute.name, f"is no list of {words}: give one")
+
+    return check
+
+
+def _fixed(value: object) -> Any:  # noqa: ANN401 - the validator comes after
+    # What was checked stays as it was, whoever holds the mapping that it came from.
+    if not isinstance(value, Mapping):
+        return value
+    return MappingProxyType({**cast("Mapping[object, object]", value)})
 
 
 def _trimmed(value: object) -> Any:  # noqa: ANN401 - the validator comes after
@@ -151,11 +176,17 @@ class Dialect:
     token_body: Literal["form", "json"] = field(
         default="json", validator=_among("form", "json")
     )
-    busy_codes: Collection[int] = frozenset({999})
-    execute_reader: Callable[[object], object] | None = None
-    callback_reply: str = "SUCCESS"
-    list_all_body: Mapping[str, object] = field(factory=dict[str, object])
-    timezone: tzinfo = UTC
+    busy_codes: Collection[int] = field(
+        default=frozenset({999}), validator=_list_of("body codes", int)
+    )
+    execute_reader: Callable[[object], object] | None = field(
+        default=None, validator=_or_none(_callable)
+    )
+    callback_reply: str = field(default="SUCCESS", validator=_instance("text", str))
+    list_all_body: Mapping[str, object] = field(
+        factory=dict[str, object], validator=_instance("a mapping", Mapping)
+    )
+    timezone: tzinfo = field(default=UTC, validator=_instance("a tzinfo", tzinfo))
     token_lifetime: float = field(default=1800.0, validator=_above_zero)
 
 
@@ -189,28 +220,49 @@ class Settings:
     """
 
     # What is missing is told by us, with where to find it, and not by a TypeError.
-    base_url: str = ""
+    base_url: str = field(default="", validator=_instance("an address", str))
     client_id: str = field(default="", converter=_trimmed, validator=_credential)
     client_secret: str = field(
         default="", repr=False, converter=_trimmed, validator=_credential
     )
-    scope: str = "default"
-    user_id: str | None = None
-    auth_base_url: str | None = None
+    scope: str = field(default="default", validator=_among("default", "all"))
+    user_id: str | None = field(
+        default=None, validator=_or_none(_instance("text", str))
+    )
+    auth_base_url: str | None = field(
+        default=None, validator=_or_none(_instance("an address", str))
+    )
     execute_urls: str | Mapping[str, str] = field(
-        factory=dict[str, str], repr=_shown_urls
+        factory=dict[str, str],
+        repr=_shown_urls,
+        converter=_fixed,
+        validator=_instance("a template or a mapping of id to URL", str, Mapping),
     )
     request_timeout: float = field(default=30.0, validator=_above_zero)
     connect_timeout: float = field(default=10.0, validator=_above_zero)
     max_body_bytes: int = field(default=8 * 2**20, validator=_whole)
     max_outputs_bytes: int = field(default=64 * 2**20, validator=_whole)
-    limits: Limits = field(factory=Limits, validator=_instance(Limits))
-    dialect: Dialect = field(factory=Dialect, validator=_instance(Dialect))
-    headers: Mapping[str, str] = field(factory=dict[str, str], repr=lambda h: f"{[*h]}")
-    ssl: tls.SSLContext | bool = True
-    proxy: str | None = field(default=None, repr=_shown_url)
-    extra_origins: Sequence[str] = ()
-    allow_http: bool = False
+    limits: Limits = field(factory=Limits, validator=_instance("Limits(...)", Limits))
+    dialect: Dialect = field(
+        factory=Dialect, validator=_instance("Dialect(...)", Dialect)
+    )
+    headers: Mapping[str, str] = field(
+        factory=dict[str, str],
+        repr=lambda h: f"{[*h]}",
+        converter=_fixed,
+        validator=_instance("a mapping of name to text", Mapping),
+    )
+    ssl: tls.SSLContext | bool = field(
+        default=True,
+        validator=_instance("an SSLContext or a bool", tls.SSLContext, bool),
+    )
+    proxy: str | None = field(
+        default=None, repr=_shown_url, validator=_or_none(_instance("a URL", str))
+    )
+    extra_origins: Sequence[str] = field(
+        default=(), validator=_list_of("addresses", str)
+    )
+    allow_http: bool = field(default=False, validator=_instance("a bool", bool))
 
     def __attrs_post_init__(self) -> None:
         """Normalise the addresses, then check what several fields say together."""
@@ -220,10 +272,12 @@ class Settings:
                 url = checked_base_url(name, url, allow_http=self.allow_http)
                 object.__setattr__(self, name, url)
         origins = tuple(
-            checked_base_url("extra_origins", url, allow_http=self.allow_http)
+            checked_origin("extra_origins", url, allow_http=self.allow_http)
             for url in self.extra_origins
         )
         object.__setattr__(self, "extra_origins", origins)
+        if self.proxy is not None:
+            check_proxy("proxy", self.proxy)
         _check_headers(self.headers)
         self._check_execute_urls()
 
@@ -331,8 +385,10 @@ class Settings:
                 )
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def _check_headers(headers: Mapping[Any, object]) -> None:
     for name, value in headers.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            refuse("headers", f"has {name!r}, which is not text to text")
         if name.lower() in _NOT_YOURS:
             refuse("headers", f"has {name!r}, which the library sets itself")
         if not (name + value).isprintable() or not name:

@@ -50,14 +50,14 @@ def read_file(
     """
     tables = _load(Path(path))
     profiles = _table(path, tables.pop(_PROFILES, {}))
+    if any("client_secret" in table for table in (tables, *_tables(profiles))):
+        _warn_if_others_can_read(Path(path))
     arguments = _arguments(path, tables, known)
     if profile is not None:
         if profile not in profiles:
             names = ", ".join(profiles) or "none"
             refuse(path, f"has no profile {profile!r}; it has: {names}")
         arguments.update(_arguments(path, _table(path, profiles[profile]), known))
-    if "client_secret" in arguments:
-        _warn_if_others_can_read(Path(path))
     return arguments
 
 
@@ -66,7 +66,7 @@ def _load(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         # The position is enough: the line itself could be the secret's.
         problem = f"is not TOML ({type(error).__name__}): check its quotes and brackets"
     return refuse(path, problem)
@@ -76,6 +76,10 @@ def _table(path: str | os.PathLike[str], value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         refuse(path, f"has a profile that is no table: write [{_PROFILES}.NAME]")
     return cast("dict[str, object]", value)
+
+
+def _tables(profiles: Mapping[str, object]) -> list[dict[str, object]]:
+    return [table for table in profiles.values() if isinstance(table, dict)]
 
 
 def _arguments(

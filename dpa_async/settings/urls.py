@@ -56,6 +56,18 @@ def checked_base_url(field: str, url: str, *, allow_http: bool) -> str:
     return origin(url) + parts.path.rstrip("/")
 
 
+def checked_origin(field: str, url: str, *, allow_http: bool) -> str:
+    """Check an address that stands for all of its paths.
+
+    Raises:
+        ConfigurationError: As `checked_base_url`, or there is a path.
+    """
+    checked = checked_base_url(field, url, allow_http=allow_http)
+    if checked != origin(checked):
+        refuse(field, "has a path: give scheme, host and port")
+    return checked
+
+
 def check_execute_url(
     field: str, url: str, *, base: str, origins: Collection[str], allow_http: bool
 ) -> None:
@@ -76,15 +88,31 @@ def check_execute_url(
         )
 
 
-def join(field: str, url: str, *, base: str) -> str:
+def check_proxy(field: str, url: str) -> None:
+    """See that a proxy's URL has its credentials, if any, where they are not shown.
+
+    Raises:
+        ConfigurationError: It is not http(s)://[user:password@]host[:port].
+    """
+    parts = _split(field, url)
+    rest = (parts.path.rstrip("/"), parts.query, parts.fragment)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or any(rest):
+        refuse(
+            field,
+            "is not http(s)://host:port; in a user and password before the host, "
+            "/ ? # @ and : are percent-encoded",
+        )
+
+
+def join(field: str, url: object, *, base: str) -> str:
     """Make an execute URL absolute: a path is appended to the base URL.
 
     Raises:
         ConfigurationError: It is neither absolute nor a path.
     """
-    if url.startswith("/"):
+    if isinstance(url, str) and url.startswith("/"):
         return base + url
-    if "://" not in url:
+    if not isinstance(url, str) or "://" not in url:
         refuse(field, "is neither a URL with a scheme nor a path that starts with /")
     return url
 

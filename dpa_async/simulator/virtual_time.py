@@ -13,8 +13,10 @@ For a thread of your own that wakes the loop, give `thread_grace`.
 
 import asyncio
 import contextlib
+import math
 import selectors
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Executor
@@ -26,6 +28,7 @@ _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 _STARTS_AT = 1_000.0  # like a monotonic clock: anything but zero
+_RESOLUTION = time.get_clock_info("monotonic").resolution
 _PATIENCE = 30.0  # real seconds until silence from outside counts as a deadlock
 
 
@@ -52,7 +55,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             return self._wait_for_the_world()
         ready = super().select(self._thread_grace) if self._thread_grace else []
         if not ready:
-            self.now += timeout
+            self.now = _rounded_up(self.now + timeout)
         return ready
 
     def _wait_for_the_world(self) -> list[tuple[selectors.SelectorKey, int]]:
@@ -64,6 +67,16 @@ class _JumpingSelector(selectors.DefaultSelector):
         raise RuntimeError(
             "deadlock: every task waits, and no timer, I/O or thread will wake one"
         )
+
+
+def _rounded_up(moment: float) -> float:
+    """Make sure that a timer of this very moment is due.
+
+    asyncio takes as due what lies before now plus a nanosecond; after some months that
+    sum is rounded down to now, and the timer would never be due.
+    """
+    due = moment + _RESOLUTION > moment
+    return moment if due else math.nextafter(moment, math.inf)
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):

@@ -120,12 +120,14 @@ class Simulator(Face):
         self._handling.add(task)
         try:
             return await self._answer(raw)
+        except ConnectionError:  # whoever asked has gone
+            return web.Response()
         finally:
             self._handling.discard(task)
 
     async def _answer(self, raw: web.BaseRequest) -> web.StreamResponse:
         headers = {"authorization": raw.headers.get("Authorization", "")}
-        request = Request(raw.method, raw.raw_path, headers, await raw.read())
+        request = Request(raw.method, raw.raw_path, headers, await raw.content.read())
         passage = self._door.enter(request)
         if passage.fault.delay:
             await asyncio.sleep(passage.fault.delay)

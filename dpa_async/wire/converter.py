@@ -102,7 +102,7 @@ def read_text(value: object) -> str:
     Raises:
         TypeError: It is neither, or empty.
     """
-    text = read_optional(value)
+    text = read_optional(value) if isinstance(value, str) or is_number(value) else None
     if not text or text.isspace():
         msg = "a text that is needed is not there"
         raise TypeError(msg)

@@ -1,8 +1,9 @@
 """The envelope that every answer comes in, and the errors that it can mean."""
 
+import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
@@ -19,13 +20,16 @@ _OK = 200
 _UNAUTHORIZED = frozenset({401, 403})
 _REDIRECTS = range(300, 400)
 _EXCERPT_BYTES = 512
+_SEARCHED_BYTES = 2**16
 _SHORTEST_SECRET = 4
 _BLOT = "***"
 _TOKENS = re.compile(
     r"(?i)bearer\s+[^\s\"'<>]+"  # a header that is quoted back
     r"|eyJ[\w+/=-]{8,}(\.[\w+/=-]*){0,2}"  # anything shaped like a JWT
-    r"|(?<=access_token\":\")[^\"]+"
+    r"|\"access_token\"\s*:\s*\"[^\"]*"
 )
+_PERCENT = re.compile("%[0-9A-F]{2}")
+_MARKUP = re.compile("[=&'<>]")
 
 
 def read_data(request: Request, reply: Reply) -> object:
@@ -37,10 +41,9 @@ def read_data(request: Request, reply: Reply) -> object:
         UnexpectedResponseError: It is no envelope.
     """
     if reply.status in _UNAUTHORIZED:
-        message = _message_of(reply)
         raise AuthenticationError(
             AUTHENTICATION_FAILED,
-            scrub(message, request.secrets),
+            scrub(_message(_opened(reply) or {}), request.secrets),
             reply.status,
             request.operation,
         )
@@ -54,7 +57,7 @@ def read_data(request: Request, reply: Reply) -> object:
         unexpected(request, reply, "JSON, but no envelope with a code")
     if code != _OK:
         kind = API_ERRORS.get(code, APIError)
-        message = scrub(str(envelope.get("message") or ""), request.secrets)
+        message = scrub(_message(envelope), request.secrets)
         raise kind(code, message, reply.status, request.operation)
     return envelope.get("data")
 
@@ -68,23 +71,37 @@ def unexpected(request: Request, reply: Reply, reason: str) -> NoReturn:
     Raises:
         UnexpectedResponseError: Always.
     """
-    # Cut before decoding: a body can be 64 MiB. A character cut in two is dropped, and
-    # so is a secret that the cut would leave half of, because it is searched before.
-    head = reply.body[: _EXCERPT_BYTES * 8].decode("utf-8", "replace")
     raise UnexpectedResponseError(
         request.operation,
         reason,
         http_status=reply.status,
-        excerpt=scrub(head, request.secrets),
+        excerpt=_excerpt(request, reply.body),
     )
 
 
-def scrub(text: str, secrets: Iterable[str]) -> str:
-    """Blot secrets out of foreign text, in every spelling, and cut it to 512 bytes."""
-    for secret in secrets:
-        for spelling in _spellings(secret):
-            text = text.replace(spelling, _BLOT)
+def _excerpt(request: Request, body: bytes) -> str:
+    if request.secret_answer and not body.lstrip().startswith(b"<"):
+        return ""
+    # Cut before decoding: a body can be 64 MiB.
+    head = body[:_SEARCHED_BYTES].decode("utf-8", "replace")
+    return scrub(head, request.secrets, cut=len(body) > _SEARCHED_BYTES)
+
+
+def scrub(text: str, secrets: Iterable[str], *, cut: bool = False) -> str:
+    """Blot secrets out of foreign text, in every spelling, and cut it to 512 bytes.
+
+    Args:
+        text: What somebody else wrote.
+        secrets: What must not be seen in it.
+        cut: Whether it was cut already: then it can end in a part of a secret.
+    """
+    every = {spelling for secret in secrets for spelling in _spellings(secret)}
+    longest_first = sorted(every, key=len, reverse=True)  # one can hold another
+    for spelling in longest_first:
+        text = text.replace(spelling, _BLOT)
     text = _TOKENS.sub(_BLOT, text)
+    if cut and longest_first:
+        text = text[: -len(longest_first[0])]
     return text.encode("utf-8", "replace")[:_EXCERPT_BYTES].decode("utf-8", "ignore")
 
 
@@ -92,22 +109,26 @@ def _spellings(secret: str) -> set[str]:
     """A secret as text, in a query, in a form, in JSON; very short ones say nothing."""
     if len(secret) < _SHORTEST_SECRET:
         return set()
+    encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    written = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     return {
         secret,
-        quote(secret),
-        quote(secret, safe=""),
-        quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret)[1:-1].replace("/", "\\/"),
+        html.escape(secret),
+        *encoded,
+        *(_PERCENT.sub(lambda match: match[0].lower(), text) for text in encoded),
+        *written,
+        *(text.replace("/", "\\/") for text in written),
+        *(_MARKUP.sub(_in_hex, text) for text in written),
     }
 
 
+def _in_hex(match: re.Match[str]) -> str:
+    """Some JSON writers do so with what means something in HTML."""
+    return f"\\u{ord(match[0]):04x}"
+
+
 def _decode(request: Request, reply: Reply) -> dict[str, object]:
-    try:
-        envelope = json_text.decode(reply.body)
-    except ValueError:
-        envelope = None
-    opened = json_text.as_object(envelope)
+    opened = _opened(reply)
     if opened is None:
         what = "a body that is not a JSON object" if reply.body else "an empty body"
         unexpected(request, reply, what)
@@ -117,15 +138,21 @@ def _decode(request: Request, reply: Reply) -> dict[str, object]:
 def _code(value: object) -> int | None:
     """The body code as a number; some answers spell it as text."""
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        return int(value[:20])
+        return int(value.strip()[:20])
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return None
 
 
-def _message_of(reply: Reply) -> str:
+def _opened(reply: Reply) -> dict[str, object] | None:
     try:
-        envelope = json_text.decode(reply.body)
+        return json_text.as_object(json_text.decode(reply.body))
     except ValueError:
+        return None
+
+
+def _message(envelope: Mapping[str, object]) -> str:
+    try:
+        return str(envelope.get("message") or "")
+    except RecursionError:
         return ""
-    return str((json_text.as_object(envelope) or {}).get("message") or "")

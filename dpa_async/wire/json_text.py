@@ -1,10 +1,15 @@
 """JSON both ways: orjson where it is installed, the standard library elsewhere."""
 
 import json
+import math
+import re
 from collections.abc import Callable
 from typing import NoReturn, cast
 
 _BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SMALLEST = -(2**63)
+_LARGEST = 2**64 - 1  # what is beyond comes as a float
 
 
 def decode(body: bytes) -> object:
@@ -39,11 +44,31 @@ def encode(value: object) -> bytes:
 
 
 def _standard_decode(text: bytes) -> object:
+    """Decode as orjson does, to the same values and the same refusals."""
     try:
-        return json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+        value: object = json.loads(
+            text.decode("utf-8"),
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_no_constant,
+        )
+        if _SURROGATE.search(text):  # alone it is no character, and nothing encodes it
+            _ = json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         deep = "nested too deep"
+    else:
+        return value
     raise ValueError(deep)
+
+
+def _whole(digits: str) -> int | float:
+    value = int(digits)
+    return value if _SMALLEST <= value <= _LARGEST else _finite(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _no_constant(digits[:20])
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -26,6 +26,8 @@ class Request:
         budget: Whose place among the requests in flight it takes.
         max_body_bytes: The longest answer that is read.
         secrets: Strings in this request that must never be shown.
+        secret_answer: Whether its answer is a secret: then none of it is shown, unless
+            it is a proxy's page.
     """
 
     operation: str
@@ -38,6 +40,7 @@ class Request:
     budget: Budget = "reads"
     max_body_bytes: int
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    secret_answer: bool = False
 
     def authorized(self, token: AccessToken) -> Self:
         """Give the same request with a token in it."""

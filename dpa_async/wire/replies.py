@@ -1,6 +1,7 @@
 """A reader per interface: a request and its reply to a model, or an error."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from dpa_async.errors import UnexpectedResponseError
@@ -23,7 +24,7 @@ from dpa_async.wire.messages import Reply, Request
 
 _T = TypeVar("_T")
 
-_NOT_A_ROW = (KeyError, TypeError, ValueError, AttributeError)
+_NOT_A_ROW = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 """What structuring raises where a row is not of the shape that it should have."""
 
 
@@ -55,9 +56,7 @@ def execution(
         UnexpectedResponseError: No run id is in it; or another workflow was started,
             then the error carries the run.
     """
-    data = read_data(request, reply)
-    reader = settings.dialect.execute_reader
-    row = _started(data if reader is None else reader(data))
+    row = _started(_translated(settings, request, reply))
     try:
         run_id = read_text(row.get("instanceId"))
         answered_id = read_text(row.get("modelId", workflow_id))
@@ -120,17 +119,31 @@ def _rows(
     if data is None:
         return []
     tools = converter(settings.dialect.timezone)
-    try:
-        return [tools.structure(row, model) for row in json_text.as_list(data) or ()]
-    except _NOT_A_ROW:
-        unexpected(request, reply, "data is not the list of rows that is documented")
+    rows = json_text.as_list(data)
+    if rows is not None:
+        with suppress(*_NOT_A_ROW):
+            return [tools.structure(row, model) for row in rows]
+    what = "data is not the list of rows that is documented"
+    return unexpected(request, reply, what)
 
 
 def _one(settings: Settings, request: Request, reply: Reply, data: object) -> RunRow:
-    try:
+    with suppress(*_NOT_A_ROW):
         return converter(settings.dialect.timezone).structure(data, RunRow)
-    except _NOT_A_ROW:
-        unexpected(request, reply, "data has no instanceId and modelId")
+    return unexpected(request, reply, "data has no instanceId and modelId")
+
+
+def _translated(settings: Settings, request: Request, reply: Reply) -> object:
+    """Give the `data` of an execute answer, in the words that are known here."""
+    data = read_data(request, reply)
+    reader = settings.dialect.execute_reader
+    if reader is None:
+        return data
+    try:
+        return reader(data)
+    except Exception as error:  # noqa: BLE001 - a run may be there, whatever it raises
+        problem = type(error).__name__
+    return unexpected(request, reply, f"the dialect's execute_reader raised {problem}")
 
 
 def _started(data: object) -> Mapping[str, object]:
@@ -152,10 +165,11 @@ def _execution(settings: Settings, ref: RunRef, row: Mapping[str, object]) -> Ex
     tools = converter(settings.dialect.timezone)
     status = tools.structure(row["status"], RunStatus) if "status" in row else None
     nodes = _node_rows(row.values())
-    if nodes is None:
-        return Execution(ref, status)
-    rows = (tools.structure(node, NodeOutput) for node in nodes)
-    return Execution(ref, status, NodeOutputs(tuple(rows)))
+    if nodes is not None:
+        with suppress(*_NOT_A_ROW):
+            rows = [tools.structure(node, NodeOutput) for node in nodes]
+            return Execution(ref, status, NodeOutputs(rows))
+    return Execution(ref, status)
 
 
 def _node_rows(values: Iterable[object]) -> list[dict[str, object]] | None:

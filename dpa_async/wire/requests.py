@@ -1,9 +1,11 @@
 """A builder per interface: settings and arguments to a `Request`, yet without token."""
 
+import math
 from collections.abc import Mapping
+from typing import cast
 from urllib.parse import urlencode
 
-from dpa_async.errors import ConfigurationError
+from dpa_async.checks import check_number, refuse
 from dpa_async.models import RunRef
 from dpa_async.settings import Dialect, Settings
 from dpa_async.wire import json_text
@@ -33,6 +35,7 @@ def authorize(settings: Settings) -> Request:
         budget="submissions",
         max_body_bytes=settings.max_body_bytes,
         secrets=(settings.client_secret, settings.client_id),
+        secret_answer=True,
     )
 
 
@@ -59,11 +62,17 @@ def exchange_code(settings: Settings, code: str) -> Request:
         budget="submissions",
         max_body_bytes=settings.max_body_bytes,
         secrets=(settings.client_secret, settings.client_id, code),
+        secret_answer=True,
     )
 
 
 def list_variables(settings: Settings, workflow_id: str) -> Request:
-    """Ask which parameters a workflow takes (2)."""
+    """Ask which parameters a workflow takes (2).
+
+    Raises:
+        ConfigurationError: The id is no text.
+    """
+    _check_ids(workflow_id)
     body = {"processModelId": workflow_id, "type": "running"}
     return _read(settings, "listVar", "variable/listVar", body)
 
@@ -80,7 +89,8 @@ def execute(
     """Execute a workflow (3).
 
     Raises:
-        ConfigurationError: No execute URL is known, or a parameter is not JSON.
+        ConfigurationError: No execute URL is known, a parameter is not JSON, or
+            `sync_wait` is no number of seconds.
     """
     dialect = settings.dialect
     body: dict[str, object] = {}
@@ -91,14 +101,15 @@ def execute(
     body["sync"] = _flag(dialect, value=sync_wait is not None)
     if sync_wait is not None:
         # The platform counts whole seconds; less than one would ask for none at all.
-        body["second"] = _number(dialect, max(1, round(sync_wait)))
+        check_number("sync_wait", sync_wait, least=0)
+        body["second"] = _number(dialect, max(1, math.ceil(sync_wait)))
     body["paramFlag"] = _flag(dialect, value=designated_nodes_only)
     return Request(
         operation="execute",
         method="POST",
         url=settings.execute_url(workflow_id),
         headers=_headers(settings, _JSON),
-        body=_encode_params(body),
+        body=_encode("params", body),
         repeatable=False,
         own_connection=True,
         budget="submissions",
@@ -108,7 +119,12 @@ def execute(
 
 
 def run_status(settings: Settings, run: RunRef) -> Request:
-    """Ask for the status of a run (4)."""
+    """Ask for the status of a run (4).
+
+    Raises:
+        ConfigurationError: An id is no text.
+    """
+    _check_ids(run.workflow_id, run.run_id)
     query = urlencode({"modelId": run.workflow_id, "instanceId": run.run_id})
     path = "/api/dpa/process/processrun/getProcessRunStatus"
     return Request(
@@ -129,7 +145,12 @@ def list_workflows(settings: Settings) -> Request:
 
 
 def outputs(settings: Settings, run: RunRef, *, designated_nodes_only: bool) -> Request:
-    """Ask for the outputs of a run's nodes (7)."""
+    """Ask for the outputs of a run's nodes (7).
+
+    Raises:
+        ConfigurationError: An id is no text.
+    """
+    _check_ids(run.workflow_id, run.run_id)
     body = {
         "modelId": run.workflow_id,
         "instanceId": run.run_id,
@@ -159,7 +180,7 @@ def _read(
         method="POST",
         url=f"{settings.base_url}/api/dpa/process/{path}",
         headers=_headers(settings, _JSON),
-        body=json_text.encode(dict(body)),
+        body=_encode(operation, dict(body)),
         max_body_bytes=max_body_bytes or settings.max_body_bytes,
     )
 
@@ -182,19 +203,30 @@ def _number(dialect: Dialect, value: int) -> int | str:
     return value if dialect.flags == "json" else str(value)
 
 
-def _params(dialect: Dialect, params: Mapping[str, object]) -> dict[str, object]:
+def _check_ids(*ids: object) -> None:
+    """See that ids can be sent; what they look like is the platform's business."""
+    for value in ids:
+        if not isinstance(value, str) or not value:
+            refuse("an id", f"is {value!r}: ids are text")
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            refuse("an id", f"is {value!r}, which has half a character in it")
+
+
+def _params(dialect: Dialect, params: object) -> dict[str, object]:
+    if not isinstance(params, Mapping):
+        refuse("params", f"is {type(params).__name__}: give a mapping of name to value")
+    values = dict(cast("Mapping[str, object]", params))
     if dialect.params == "json":
-        return dict(params)
+        return values
     return {
-        name: value if isinstance(value, str) else _encode_params(value).decode()
-        for name, value in params.items()
+        name: value if isinstance(value, str) else _encode("params", value).decode()
+        for name, value in values.items()
     }
 
 
-def _encode_params(value: object) -> bytes:
+def _encode(name: str, value: object) -> bytes:
     try:
         return json_text.encode(value)
     except (ValueError, TypeError, RecursionError) as error:
         problem = str(error)
-    msg = f"params cannot be sent as JSON: {problem}"
-    raise ConfigurationError(msg)
+    return refuse(name, f"cannot be sent as JSON: {problem}")

@@ -1,6 +1,7 @@
 """What only the HTTP face has: sockets, and leaving nothing behind."""
 
 import asyncio
+import io
 import logging
 import socket
 
@@ -126,6 +127,34 @@ def test_an_endless_body_goes_on_until_the_reader_has_enough(caplog):
 
     debug_run(main())
     assert not [r for r in caplog.records if r.levelno > logging.INFO]
+
+
+@pytest.mark.parametrize("sent", [10, len(REQUEST) - 1, len(REQUEST)])
+def test_a_caller_may_leave_at_any_moment(sent, caplog):
+    async def main():
+        async with Simulator() as simulator:
+            simulator.faults.add("listAll", Fault.slow_answer(0.1))
+            for _ in range(20):
+                _, writer = await asyncio.open_connection(
+                    "127.0.0.1", int(simulator.url.rpartition(":")[2])
+                )
+                writer.write(REQUEST[:sent])
+                await asyncio.sleep(0.01)
+                writer.transport.abort()
+            await asyncio.sleep(0.2)
+
+    debug_run(main())
+    assert not [r for r in caplog.records if r.levelno > logging.INFO]
+
+
+def test_a_long_body_is_taken():
+    async def main():
+        async with Simulator() as simulator, aiohttp.ClientSession() as session:
+            url = simulator.execute_url("wf")
+            async with session.post(url, data=io.BytesIO(b" " * 3_000_000)) as response:
+                assert (await response.json())["code"] == 403
+
+    debug_run(main())
 
 
 def test_hundreds_at_once():

@@ -1,0 +1,27 @@
+"""What most tests need: a platform in memory, in virtual time."""
+
+import asyncio
+
+import pytest
+
+from dpa_async import DPAClient
+from dpa_async.simulator import MemorySimulator
+from dpa_async.simulator.virtual_time import run
+
+
+@pytest.fixture
+def in_memory():
+    """Run `test(platform, client)` in virtual time; see that it leaves nothing."""
+
+    def play(test, *workflows, **options):
+        async def main():
+            platform = MemorySimulator(workflows or None, **options)
+            async with DPAClient(platform.settings(), backend=platform) as client:
+                await test(platform, client)
+            await platform.aclose()
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, left
+
+        run(main())
+
+    return play
