@@ -130,6 +130,8 @@ class Attempt:
             refusal = await self._submit()
             if isinstance(refusal, Execution):
                 return refusal
+            if self.order.departure.abandoned:
+                raise refusal
             if self.order.place is not None:
                 self.order.place.give_back()  # what waits for its lane holds none
             if self.order.if_busy == "fail":

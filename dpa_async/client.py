@@ -250,7 +250,8 @@ class DPAClient:
                 request.authorized(token), read, departure
             )
         except AuthenticationError:
-            pass
+            if departure is not None and departure.abandoned:
+                raise
         token = await self.tokens.renew(rejected=token)
         return await self._transport.call(request.authorized(token), read, departure)
 

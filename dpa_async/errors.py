@@ -30,7 +30,7 @@ foreign exception that could: what is known of the cause is in its words.
 """
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Self, cast
 
 from typing_extensions import override
 
@@ -70,6 +70,9 @@ def _rebuild(
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(fields)
+    # A copy's notes are its own: one failure is raised as many copies.
+    for note in cast("list[str]", error.__dict__.pop("__notes__", ())):
+        error.add_note(note)
     return error
 
 
@@ -101,7 +104,12 @@ class TransportError(DPAError):
         request_sent: bool,
         permanent: bool = False,
     ) -> None:
-        fate = "it may have been carried out" if request_sent else "it was not sent"
+        if request_sent:
+            fate = "it may have been carried out: look before you send it again"
+        elif permanent:
+            fate = "it was not sent: mend that first"
+        else:
+            fate = "it was not sent: it can be sent again"
         super().__init__(f"{operation}: {reason}; {fate}")
         self.operation = operation
         self.reason = reason
@@ -134,8 +142,11 @@ class UnexpectedResponseError(DPAError):
         ref: RunRef | None = None,
         retry_after: float | None = None,
     ) -> None:
+        advice = "see who answers there, and check the settings' URLs"
+        if retry_after is not None:
+            advice = "try again after that"
         shown = f": {excerpt!r}" if excerpt else ""
-        super().__init__(f"{operation}: HTTP {http_status}, {reason}{shown}")
+        super().__init__(f"{operation}: HTTP {http_status}, {reason}; {advice}{shown}")
         self.operation = operation
         self.reason = reason
         self.http_status = http_status

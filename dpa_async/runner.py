@@ -176,7 +176,9 @@ class Runner:
         """
         while self._dependants:
             await self._dependants.pop().aclose()
-        out = {task for task, order in self._attempts.items() if order.departure.left}
+        out = {
+            task for task, order in self._attempts.items() if order.departure.abandon()
+        }
         await self._owner.close(spared=out, grace=_FINISH_POSTS)
 
     def _check_open(self) -> None:
@@ -216,7 +218,7 @@ class Runner:
             ended_by_owner=lambda: _late(
                 order, "the runner was closed", SubmissionError
             ),
-            goes_on=lambda: order.departure.left,
+            goes_on=order.departure.abandon,
         )
         task = attempt.begin()
         self._attempts[task] = order

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,9 @@ def test_the_demo_says_what_is_wrong_with_a_broken_environment(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("words", [["demo", "--runs", "0"], ["demo", "--runs", "x"], []])
+@pytest.mark.parametrize(
+    "words", [["demo", "--runs", "0"], ["demo", "--runs", "x"], []]
+)
 def test_words_that_cannot_be_right_are_a_usage_error(words):
     done = call(*words)
     assert done.returncode == 2
@@ -75,8 +78,7 @@ def listening(port):
     """Whether something listens on this port, by what the kernel says of it."""
     hexadecimal = f":{int(port):04X} 00000000:0000 0A"
     for _ in range(50):
-        with open("/proc/net/tcp") as table:
-            if hexadecimal in table.read():
-                return True
+        if hexadecimal in Path("/proc/net/tcp").read_text():
+            return True
         time.sleep(0.01)  # noqa: TID251 - no loop runs here
     return False

@@ -49,9 +49,7 @@ def test_an_uncertain_start_and_a_detached_run_are_told(in_memory):
                 await run_and_wait(runner, "other", key="lost")
             assert told[-1] == Uncertain(caught.value.submission)
 
-    in_memory(
-        test, SimulatedWorkflow("wf", duration=60.0), SimulatedWorkflow("other")
-    )
+    in_memory(test, SimulatedWorkflow("wf", duration=60.0), SimulatedWorkflow("other"))
 
 
 def test_an_observer_that_raises_harms_nobody_and_is_reported_once(in_memory, caplog):

@@ -131,10 +131,14 @@ def test_a_source_that_raises_ends_the_batch_after_what_was_started(in_memory):
             raise LookupError("no more")
 
         outcomes = []
-        with pytest.raises(LookupError, match="no more"):
+
+        async def consume():
             async with run_many(client, source()) as batch:
                 async for outcome in batch:
                     outcomes.append(outcome)  # noqa: PERF401 - what came before counts
+
+        with pytest.raises(LookupError, match="no more"):
+            await consume()
         assert len(outcomes) == 5
         assert all(outcome.error is None for outcome in outcomes)
 
@@ -177,7 +181,9 @@ def test_closing_early_stops_starting_and_detaches(in_memory):
             await batch.aclose()
             await batch.aclose()
             started = platform.platform.requests["execute"]
-            assert {ref.run_id for ref in runner.open_runs} < set(platform.platform.runs)
+            assert {ref.run_id for ref in runner.open_runs} < set(
+                platform.platform.runs
+            )
             await asyncio.sleep(600)
             assert platform.platform.requests["execute"] == started
             assert [outcome async for outcome in batch] == []
@@ -214,6 +220,8 @@ def test_one_lost_answer_harms_no_neighbour(in_memory):
         lost = [o for o in outcomes if o.error is not None]
         assert len(lost) == 20
         assert platform.faults.calls["execute"] == 200
-        assert all(o.result.outputs.json("echo")["n"] >= 0 for o in outcomes if o.result)
+        assert all(
+            o.result.outputs.json("echo")["n"] >= 0 for o in outcomes if o.result
+        )
 
     in_memory(test)

@@ -406,3 +406,30 @@ def test_separate_calls_with_one_client_share_its_default_runner(in_memory):
         assert no_overlap(platform, "wf")
 
     in_memory(test, duration=3.0)
+
+
+@pytest.mark.parametrize(
+    "turned_away",
+    [
+        Fault.http_status(429, retry_after=3),
+        Fault.body_code(403),
+        Fault.body_code(999),
+    ],
+)
+def test_a_post_that_was_turned_away_is_not_sent_again_for_nobody(
+    in_memory, turned_away
+):
+    async def test(platform, client):
+        await client.list_workflows()
+        platform.faults.add("execute", turned_away, Fault.slow_answer(2.0), calls={1})
+        runner = client.companion(Runner)
+        starting = asyncio.create_task(runner.start("wf"))
+        await asyncio.sleep(1)
+        starting.cancel()
+        await asyncio.sleep(100)
+        assert starting.cancelled()
+        assert platform.faults.calls["execute"] == 1
+        assert platform.platform.executions("wf") == ()
+        assert runner.open_runs == ()
+
+    in_memory(test)

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 
 import backoff
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from dpa_async import ConfigurationError, Runner, RunStatus, WaitPolicy, run_and_wait
 from dpa_async.simulator import Fault, SimulatedWorkflow
 from dpa_async.waiting import schedule
+
+
+ANOTHER_RUNS_END = (
+    b'{"code":200,"data":{"status":"FAIL","instanceId":"x","modelId":"y"}}'
+)
 
 
 def exact(interval):
@@ -89,7 +95,7 @@ def test_a_look_that_fails_is_not_a_run_that_fails(in_memory):
             Fault.body_code(500),
             Fault.body_code(400),
             Fault.garbage(b'{"code": 200, "data": {"status": "FAIL"}}'),
-            Fault.garbage(b'{"code":200,"data":{"status":"FAIL","instanceId":"x","modelId":"y"}}'),
+            Fault.garbage(ANOTHER_RUNS_END),
         ):
             platform.faults.add("getProcessRunStatus", fault, probability=0.1)
         result = await run_and_wait(client, "wf")
@@ -100,13 +106,10 @@ def test_a_look_that_fails_is_not_a_run_that_fails(in_memory):
 
 def test_words_that_are_not_known_are_no_end(in_memory):
     async def test(platform, client):
-        def word(text):
-            body = f'{{"code":200,"data":{{"instanceId":"{{}}","modelId":"wf","status":"{text}"}}}}'
-            return body
-
         run = await client.companion(Runner).start("wf")
         for text in ("DEFAULT", "PENDING", "SLEEPING", "success!", ""):
-            body = word(text).replace("{}", run.ref.run_id).encode()
+            data = {"instanceId": run.ref.run_id, "modelId": "wf", "status": text}
+            body = json.dumps({"code": 200, "data": data}).encode()
             platform.faults.add("getProcessRunStatus", Fault.garbage(body), calls={1})
             assert not (await run.status()).ended
             platform.faults.clear()

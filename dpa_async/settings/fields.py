@@ -7,15 +7,28 @@ import os
 import ssl as tls
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, tzinfo
-from types import MappingProxyType
-from typing import Any, Literal, NoReturn, Self, TypeAlias, cast
-from urllib.parse import urlsplit
+from typing import Any, Literal, NoReturn, Self, cast
 
 import attrs
 from attrs import field, frozen
 from typing_extensions import override
 
-from dpa_async.checks import check_choice, check_count, check_number, refuse
+from dpa_async.checks import refuse
+from dpa_async.settings.rules import (
+    above_zero,
+    among,
+    check_headers,
+    credential,
+    fixed,
+    instance,
+    is_callable,
+    list_of,
+    or_none,
+    shown_url,
+    shown_urls,
+    trimmed,
+    whole,
+)
 from dpa_async.settings.sources import read_environment, read_file
 from dpa_async.settings.urls import (
     PLACEHOLDER,
@@ -27,101 +40,6 @@ from dpa_async.settings.urls import (
     origin,
     segment,
 )
-
-_NOT_YOURS = frozenset(
-    {
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "host",
-        "transfer-encoding",
-    }
-)
-
-
-_LEAST = 1e-3
-
-_Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
-
-
-def _above_zero(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    check_number(attribute.name, value, least=_LEAST)
-
-
-def _whole(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    check_count(attribute.name, value)
-
-
-def _or_none(check: _Validator) -> _Validator:
-    return attrs.validators.optional(check)
-
-
-def _among(*words: str) -> _Validator:
-    def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-        check_choice(attribute.name, value, *words)
-
-    return check
-
-
-def _instance(words: str, *kinds: type) -> _Validator:
-    def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-        if not isinstance(value, kinds):
-            refuse(attribute.name, f"is a {type(value).__name__}: give {words}")
-
-    return check
-
-
-def _callable(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    if not callable(value):
-        refuse(attribute.name, f"is {value!r}: give a function")
-
-
-def _list_of(words: str, kind: type) -> _Validator:
-    def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-        items = cast("Collection[object]", value)
-        listed = isinstance(value, Collection) and not isinstance(value, str)
-        if not listed or any(type(item) is not kind for item in items):
-            refuse(attribute.name, f"is no list of {words}: give one")
-
-    return check
-
-
-def _fixed(value: object) -> Any:  # noqa: ANN401 - the validator comes after
-    # What was checked stays as it was, whoever holds the mapping that it came from.
-    if not isinstance(value, Mapping):
-        return value
-    return MappingProxyType({**cast("Mapping[object, object]", value)})
-
-
-def _trimmed(value: object) -> Any:  # noqa: ANN401 - the validator comes after
-    # Blanks around it are no part of it: files and variables end in a line's end.
-    return value.strip() if isinstance(value, str) else value
-
-
-def _credential(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    """Refuse a secret that cannot be one; the message never shows it."""
-    if not isinstance(value, str) or not value:
-        refuse(attribute.name, "is missing: it is in the platform's security centre")
-    if any(char.isspace() or not char.isprintable() for char in value):
-        refuse(attribute.name, "has a blank inside: copy it again, in one piece")
-
-
-def _shown_url(url: str | None) -> str:
-    """Show a URL without what could be secret in it: user info and query."""
-    if url is None:
-        return "None"
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return repr(parts._replace(netloc=host, query="", fragment="").geturl())
-
-
-def _shown_urls(value: str | Mapping[str, str]) -> str:
-    if isinstance(value, str):
-        return _shown_url(value)
-    return f"<of {len(value)} workflows>"
 
 
 @frozen(kw_only=True)
@@ -139,10 +57,10 @@ class Limits:
     """
 
     requests_per_second: float | None = field(
-        default=None, validator=_or_none(_above_zero)
+        default=None, validator=or_none(above_zero)
     )
-    reads_in_flight: int = field(default=64, validator=_whole)
-    submissions_in_flight: int = field(default=16, validator=_whole)
+    reads_in_flight: int = field(default=64, validator=whole)
+    submissions_in_flight: int = field(default=16, validator=whole)
 
 
 @frozen(kw_only=True)
@@ -168,26 +86,26 @@ class Dialect:
     """
 
     flags: Literal["strings", "json"] = field(
-        default="strings", validator=_among("strings", "json")
+        default="strings", validator=among("strings", "json")
     )
     params: Literal["strings", "json"] = field(
-        default="json", validator=_among("strings", "json")
+        default="json", validator=among("strings", "json")
     )
     token_body: Literal["form", "json"] = field(
-        default="json", validator=_among("form", "json")
+        default="json", validator=among("form", "json")
     )
     busy_codes: Collection[int] = field(
-        default=frozenset({999}), validator=_list_of("body codes", int)
+        default=frozenset({999}), validator=list_of("body codes", int)
     )
     execute_reader: Callable[[object], object] | None = field(
-        default=None, validator=_or_none(_callable)
+        default=None, validator=or_none(is_callable)
     )
-    callback_reply: str = field(default="SUCCESS", validator=_instance("text", str))
+    callback_reply: str = field(default="SUCCESS", validator=instance("text", str))
     list_all_body: Mapping[str, object] = field(
-        factory=dict[str, object], validator=_instance("a mapping", Mapping)
+        factory=dict[str, object], validator=instance("a mapping", Mapping)
     )
-    timezone: tzinfo = field(default=UTC, validator=_instance("a tzinfo", tzinfo))
-    token_lifetime: float = field(default=1800.0, validator=_above_zero)
+    timezone: tzinfo = field(default=UTC, validator=instance("a tzinfo", tzinfo))
+    token_lifetime: float = field(default=1800.0, validator=above_zero)
 
 
 @frozen(kw_only=True)
@@ -220,49 +138,47 @@ class Settings:
     """
 
     # What is missing is told by us, with where to find it, and not by a TypeError.
-    base_url: str = field(default="", validator=_instance("an address", str))
-    client_id: str = field(default="", converter=_trimmed, validator=_credential)
+    base_url: str = field(default="", validator=instance("an address", str))
+    client_id: str = field(default="", converter=trimmed, validator=credential)
     client_secret: str = field(
-        default="", repr=False, converter=_trimmed, validator=_credential
+        default="", repr=False, converter=trimmed, validator=credential
     )
-    scope: str = field(default="default", validator=_among("default", "all"))
-    user_id: str | None = field(
-        default=None, validator=_or_none(_instance("text", str))
-    )
+    scope: str = field(default="default", validator=among("default", "all"))
+    user_id: str | None = field(default=None, validator=or_none(instance("text", str)))
     auth_base_url: str | None = field(
-        default=None, validator=_or_none(_instance("an address", str))
+        default=None, validator=or_none(instance("an address", str))
     )
     execute_urls: str | Mapping[str, str] = field(
         factory=dict[str, str],
-        repr=_shown_urls,
-        converter=_fixed,
-        validator=_instance("a template or a mapping of id to URL", str, Mapping),
+        repr=shown_urls,
+        converter=fixed,
+        validator=instance("a template or a mapping of id to URL", str, Mapping),
     )
-    request_timeout: float = field(default=30.0, validator=_above_zero)
-    connect_timeout: float = field(default=10.0, validator=_above_zero)
-    max_body_bytes: int = field(default=8 * 2**20, validator=_whole)
-    max_outputs_bytes: int = field(default=64 * 2**20, validator=_whole)
-    limits: Limits = field(factory=Limits, validator=_instance("Limits(...)", Limits))
+    request_timeout: float = field(default=30.0, validator=above_zero)
+    connect_timeout: float = field(default=10.0, validator=above_zero)
+    max_body_bytes: int = field(default=8 * 2**20, validator=whole)
+    max_outputs_bytes: int = field(default=64 * 2**20, validator=whole)
+    limits: Limits = field(factory=Limits, validator=instance("Limits(...)", Limits))
     dialect: Dialect = field(
-        factory=Dialect, validator=_instance("Dialect(...)", Dialect)
+        factory=Dialect, validator=instance("Dialect(...)", Dialect)
     )
     headers: Mapping[str, str] = field(
         factory=dict[str, str],
         repr=lambda h: f"{[*h]}",
-        converter=_fixed,
-        validator=_instance("a mapping of name to text", Mapping),
+        converter=fixed,
+        validator=instance("a mapping of name to text", Mapping),
     )
     ssl: tls.SSLContext | bool = field(
         default=True,
-        validator=_instance("an SSLContext or a bool", tls.SSLContext, bool),
+        validator=instance("an SSLContext or a bool", tls.SSLContext, bool),
     )
     proxy: str | None = field(
-        default=None, repr=_shown_url, validator=_or_none(_instance("a URL", str))
+        default=None, repr=shown_url, validator=or_none(instance("a URL", str))
     )
     extra_origins: Sequence[str] = field(
-        default=(), validator=_list_of("addresses", str)
+        default=(), validator=list_of("addresses", str)
     )
-    allow_http: bool = field(default=False, validator=_instance("a bool", bool))
+    allow_http: bool = field(default=False, validator=instance("a bool", bool))
 
     def __attrs_post_init__(self) -> None:
         """Normalise the addresses, then check what several fields say together."""
@@ -278,7 +194,7 @@ class Settings:
         object.__setattr__(self, "extra_origins", origins)
         if self.proxy is not None:
             check_proxy("proxy", self.proxy)
-        _check_headers(self.headers)
+        check_headers(self.headers)
         self._check_execute_urls()
 
     @classmethod
@@ -383,16 +299,6 @@ class Settings:
                     origins=origins,
                     allow_http=self.allow_http,
                 )
-
-
-def _check_headers(headers: Mapping[Any, object]) -> None:
-    for name, value in headers.items():
-        if not (isinstance(name, str) and isinstance(value, str)):
-            refuse("headers", f"has {name!r}, which is not text to text")
-        if name.lower() in _NOT_YOURS:
-            refuse("headers", f"has {name!r}, which the library sets itself")
-        if not (name + value).isprintable() or not name:
-            refuse("headers", f"has a control character at {name!r}")
 
 
 def _table(name: str, kind: type[Limits | Dialect], table: dict[str, Any]) -> object:

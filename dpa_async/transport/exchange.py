@@ -65,10 +65,19 @@ class Backend(Protocol):
 class Departure:
     """Whether a request is out there: its head left, and no answer came back yet.
 
-    Whoever is about to abandon a request that must not be repeated asks this first.
+    Attributes:
+        left: Whether the request is out there.
+        abandoned: Whether nobody wants it any more: what is out is finished, but
+            nothing is sent again.
     """
 
     left: bool = False
+    abandoned: bool = False
+
+    def abandon(self) -> bool:
+        """Give the request up; tells whether it is out, and has to be finished."""
+        self.abandoned = True
+        return self.left
 
 
 async def exchange(

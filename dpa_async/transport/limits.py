@@ -42,7 +42,7 @@ class Pace:
         """Wait until one request may leave; the two budgets take turns."""
         loop = asyncio.get_running_loop()
         if self._timer is None and self._ready_at <= loop.time():
-            self._advance(loop.time())
+            self._next = loop.time() + self._interval
             return
         granted = loop.create_future()
         self._queues[budget].append(granted)
@@ -59,9 +59,6 @@ class Pace:
     def _ready_at(self) -> float:
         return max(self._next, self._paused_until)
 
-    def _advance(self, now: float) -> None:
-        self._next = max(self._next, now - self._interval) + self._interval
-
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is None and any(self._queues.values()):
             self._timer = loop.call_at(self._ready_at, self._grant, loop)
@@ -69,7 +66,8 @@ class Pace:
     def _grant(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         while self._ready_at <= loop.time() and (granted := self._pop()) is not None:
-            self._advance(loop.time())
+            late = loop.time() - self._next
+            self._next += self._interval + (late if late > self._interval else 0)
             granted.set_result(None)
         self._arm(loop)
 

@@ -112,7 +112,7 @@ class Transport:
             except DPAError as error:
                 problem = error
             wait = next(waits, None) if self._may_repeat(request, problem) else None
-            if wait is None:
+            if wait is None or departure.abandoned:
                 raise problem
             departure.left = False
             await asyncio.sleep(wait)

@@ -1,5 +1,6 @@
 """Headers of an answer that mean something to us."""
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -7,6 +8,7 @@ from dpa_async.wire.messages import Reply
 
 _TOO_MANY_REQUESTS = 429
 _UNAVAILABLE = 503
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
 def http_date(reply: Reply, name: str = "date") -> float | None:
@@ -28,8 +30,8 @@ def refused_for(reply: Reply) -> float | None:
         return None
     if reply.status not in (_TOO_MANY_REQUESTS, _UNAVAILABLE):
         return None
-    if wait.isascii() and wait.isdigit():
-        return float(wait[:9])
+    if _SECONDS.fullmatch(wait):
+        return float(wait)
     until = http_date(reply, "retry-after")
     # The answer's own clock first: ours can differ from the platform's by days.
     now = http_date(reply) or datetime.now(UTC).timestamp()
