@@ -11,7 +11,6 @@ from dpa_async import ConfigurationError, Runner, RunStatus, WaitPolicy, run_and
 from dpa_async.simulator import Fault, SimulatedWorkflow
 from dpa_async.waiting import schedule
 
-
 ANOTHER_RUNS_END = (
     b'{"code":200,"data":{"status":"FAIL","instanceId":"x","modelId":"y"}}'
 )
