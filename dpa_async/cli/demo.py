@@ -84,7 +84,8 @@ def main(*, runs: int, workflows: int) -> int:
 async def _demo(runs: int, workflows: int) -> int:
     tally = Tally(total=runs)
     async with _simulator() as url:
-        print(f"{runs} runs of {workflows} workflows on a simulated platform at {url}")
+        what = f"{runs} runs of {workflows} workflows"
+        print(f"{what} on a simulated platform at {url}", flush=True)
         made_up = Application()
         settings = Settings(
             base_url=url,
