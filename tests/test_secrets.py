@@ -1,0 +1,174 @@
+"""Law 5: secrets never leave the request, whatever a platform or a proxy echoes.
+
+The answers here quote the whole request back, headers and body, in every spelling. Then
+everything that can be seen of what is raised, and of what is logged, is searched.
+"""
+
+import asyncio
+import gc
+import html
+import json
+import logging
+import pickle
+import re
+import traceback
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from dpa_async import DPAClient, DPAError, RunRef, TokenManager
+from dpa_async.simulator import MemorySimulator, Simulator
+from dpa_async.simulator.virtual_time import run
+
+SECRET = "very/Secret+Text/of==Nobody"
+PROXY_PASSWORD = "hush-hush"
+ENVELOPES = [400, 403, 404, 500, 503, 997, 998, 999, 12345]
+PAGES = [200, 302, 401, 403, 404, 429, 500, 502, 503]
+INTERFACES = [
+    "authorize",
+    "token",
+    "listVar",
+    "execute",
+    "getProcessRunStatus",
+    "listAll",
+    "getOutParamByModelId",
+]
+
+
+class Echo(MemorySimulator):
+    """Answers one interface with all that it was sent, and remembers every secret."""
+
+    def __init__(self, interface, make_answer):
+        super().__init__()
+        self.interface = interface
+        self.make_answer = make_answer
+        self.secrets = {SECRET}
+
+    async def exchange(self, method, url, headers, body, **options):
+        status, names, answer = await super().exchange(
+            method, url, headers, body, **options
+        )
+        data = json.loads(answer).get("data")
+        if isinstance(data, dict):
+            self.secrets |= {data[k] for k in ("code", "access_token") if k in data}
+        if self.interface not in url:
+            return status, names, answer
+        sent = f"{url} {dict(headers)} {(body or b'').decode()}"
+        spellings = (sent, quote(sent), quote_plus(sent), json.dumps(sent))
+        return self.make_answer("\n".join([*spellings, answer.decode()]))
+
+
+def page(status):
+    def answer(text):
+        shown = html.escape(text, quote=False)
+        return status, {"content-type": "text/html"}, shown.encode()
+
+    return answer
+
+
+def envelope(code):
+    def answer(text):
+        return 200, {}, json.dumps({"code": code, "message": text}).encode()
+
+    return answer
+
+
+ANSWERS = [
+    *(pytest.param(page(s), id=f"page {s}") for s in PAGES),
+    *(pytest.param(envelope(c), id=f"code {c}") for c in ENVELOPES),
+]
+
+
+async def call_everything(client):
+    """Call every interface; give what was raised."""
+    ref = RunRef(client.settings.base_url, "wf", "r1")
+    raised = []
+    for call in (
+        client.list_variables("wf"),
+        client.execute("wf", {"n": 1}),
+        client.get_run_status(ref),
+        client.list_workflows(),
+        client.get_outputs(ref),
+    ):
+        try:
+            await call
+        except DPAError as error:
+            raised.append(error)
+    return raised
+
+
+def chain(error):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def everything_seen_of(error):
+    for each in chain(error):
+        yield f"{each!r} {each!s} {each.args!r} {getattr(each, '__notes__', '')!r}"
+        yield repr(vars(each))
+        yield "".join(traceback.format_exception(each))
+    yield repr(pickle.loads(pickle.dumps(error)).__dict__)  # noqa: S301 - our own
+    yield pickle.dumps(error).decode("latin-1")
+
+
+def spellings(secret):
+    encoded = json.dumps(secret)[1:-1]
+    yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret))
+    yield from (encoded, encoded.replace("/", "\\/"), repr(secret)[1:-1])
+
+
+def assert_clean(texts, secrets):
+    for text in texts:
+        for secret in secrets:
+            for spelling in spellings(secret):
+                assert spelling not in text, (spelling, text)
+        assert not re.search(r"Bearer [^*]", text)
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_no_error_and_no_log_shows_a_secret(interface, answer, caplog):
+    async def main():
+        asyncio.get_running_loop().slow_callback_duration = 0  # all are logged
+        platform = Echo(interface, answer)
+        settings = platform.settings(client_secret=SECRET)
+        application = platform.platform.application
+        application.client_secret = SECRET
+        async with DPAClient(settings, backend=platform) as client:
+            raised = await call_everything(client)
+            shown = [repr(client), repr(settings), repr(client.tokens)]
+        assert raised
+        await platform.aclose()
+        seen = [text for error in raised for text in everything_seen_of(error)]
+        assert_clean([*seen, *shown, caplog.text], platform.secrets)
+
+    with caplog.at_level(logging.DEBUG):
+        run(main(), debug=True)
+
+
+def test_over_sockets_debug_logs_and_errors_are_clean_too(caplog):
+    async def main():
+        asyncio.get_running_loop().slow_callback_duration = 0
+        async with Simulator() as platform:
+            platform.platform.application.client_secret = SECRET
+            settings = platform.settings(
+                client_secret=SECRET,
+                request_timeout=0.5,
+                proxy=f"http://user:{PROXY_PASSWORD}@127.0.0.1:9",
+            )
+            secrets = {SECRET, PROXY_PASSWORD}
+            async with DPAClient(settings) as client:
+                raised = await call_everything(client)
+                assert raised
+            async with TokenManager(platform.settings(client_secret=SECRET)) as tokens:
+                token = await tokens.get()
+                secrets.add(token.value)
+                shown = [repr(token), repr(tokens), repr(settings), str(settings)]
+            seen = [text for error in raised for text in everything_seen_of(error)]
+            assert_clean([*seen, *shown, caplog.text], secrets)
+
+    with caplog.at_level(logging.DEBUG):
+        asyncio.run(main(), debug=True)
+    gc.collect()
+    assert PROXY_PASSWORD not in caplog.text
