@@ -1,9 +1,10 @@
 """One start of a run: from its place in the lane to the answer of its execute."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from dpa_async.client import DPAClient
 from dpa_async.errors import (
@@ -20,6 +21,9 @@ from dpa_async.run import Run
 from dpa_async.submission import Verdict, submit, verdict
 from dpa_async.transport import Departure
 from dpa_async.waiting import WaitPolicy
+
+_STALE_LIST = 2.5
+"""Seconds by which the platform's list may lag behind an execute."""
 
 IfBusy = Literal["queue", "fail"]
 
@@ -94,7 +98,19 @@ class Attempt:
             SubmissionUncertainError: The POST left and its fate is not known.
             DPAError: Nothing was started; or the wrong workflow was, see `ref`.
         """
-        order = self.order
+        try:
+            return await self._carry_out(self.order)
+        except DPAError as error:
+            error.about(submission=self.order.submission)
+            raise
+        except asyncio.CancelledError:
+            departure = self.order.departure
+            if departure.left:  # maybe nobody else is left to be told
+                lost = evolve(self.order.submission, sent_at=departure.left_at)
+                self.announce(Uncertain, lost)
+            raise
+
+    async def _carry_out(self, order: Order) -> Run:
         if order.validate:
             await check_params(self.client, order.workflow_id, order.params)
         if order.if_busy == "fail" and self.lanes.taken(order.workflow_id):
@@ -130,21 +146,35 @@ class Attempt:
             refusal = await self._submit()
             if isinstance(refusal, Execution):
                 return refusal
-            if self.order.departure.abandoned:
-                raise refusal
             if self.order.place is not None:
                 self.order.place.give_back()  # what waits for its lane holds none
-            if self.order.if_busy == "fail":
-                if await is_busy(self.client, self.order.workflow_id):
-                    raise self._busy("somebody else runs it")
-                seen_busy = False
-            else:
-                seen_busy = await until_idle(
-                    self.client, self.order.workflow_id, self.policy
-                )
+            if self.order.departure.abandoned:
+                raise refusal
+            seen_busy = await self._wait_out(settle=not refused_while_idle)
             if refused_while_idle and not seen_busy:
                 raise refusal
             refused_while_idle = not seen_busy
+
+    async def _wait_out(self, *, settle: bool) -> bool:
+        """Wait until the list shows the workflow idle; tells if it was ever busy.
+
+        Args:
+            settle: Whether to give a list that shows it idle the time to catch up.
+
+        Raises:
+            WorkflowBusyError: It is busy, and the order says to fail then.
+        """
+        workflow_id = self.order.workflow_id
+        if self.order.if_busy == "fail":
+            if await is_busy(self.client, workflow_id):
+                raise self._busy("somebody else runs it")
+            return False
+        if await until_idle(self.client, workflow_id, self.policy):
+            return True
+        if not settle:
+            return False
+        await asyncio.sleep(_STALE_LIST)
+        return await until_idle(self.client, workflow_id, self.policy)
 
     async def _submit(self) -> Execution | APIError:
         """Execute once; a refusal that may mean "busy" is given, all else raised."""

@@ -8,9 +8,9 @@ from typing import Self, TypeAlias
 from attrs import frozen
 from typing_extensions import override
 
-from dpa_async.checks import check_count, refuse
+from dpa_async.checks import check_count, check_type, refuse
 from dpa_async.client import DPAClient
-from dpa_async.errors import DPAError
+from dpa_async.errors import ConfigurationError, DPAError
 from dpa_async.models import RunRequest, RunResult
 from dpa_async.runner import Runner, complete, runner_of
 from dpa_async.sharing import Owner
@@ -42,6 +42,7 @@ def run_many(
         ConfigurationError: `concurrency` is below 1, or `target` is neither.
     """
     check_count("concurrency", concurrency)
+    check_type("requests", requests, Iterable | AsyncIterable)
     return Batch(target, requests, concurrency=concurrency)
 
 
@@ -97,7 +98,8 @@ class Batch(AsyncIterator[RunOutcome]):
         self._owner = Owner()  # of the feeder, and of a worker per request in hand
         self._runner: Runner | None = None
         self._outcomes: deque[RunOutcome] = deque()
-        self._failure: BaseException | None = None
+        self._failure: BaseException | None = None  # the source's, told at the end
+        self._bug: BaseException | None = None  # a worker's, told at once
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -121,8 +123,8 @@ class Batch(AsyncIterator[RunOutcome]):
                 started by then.
         """
         self._begin()
-        while not self._outcomes:
-            if self._owner.closed or not self._owner:
+        while self._bug is not None or not self._outcomes:
+            if self._bug is not None or self._owner.closed or not self._owner:
                 await self._finish()
             self._news.clear()
             await self._news.wait()
@@ -147,7 +149,7 @@ class Batch(AsyncIterator[RunOutcome]):
         self._owner.spawn(work).add_done_callback(self._tell)
 
     async def _finish(self) -> None:
-        failure, self._failure = self._failure, None
+        failure, self._failure, self._bug = self._bug or self._failure, None, None
         await self.aclose()
         if failure is not None:
             raise failure
@@ -164,8 +166,15 @@ class Batch(AsyncIterator[RunOutcome]):
                     await self._take(runner, request)
         except Exception as error:  # noqa: BLE001 - raised to whoever iterates
             self._failure = error
+        except asyncio.CancelledError:
+            if self._owner.closed:
+                raise
+            # Nobody cancelled us: it is the source's, from something that it awaits.
+            self._failure = ConfigurationError("the source of requests was cancelled")
 
     async def _take(self, runner: Runner, request: object) -> None:
+        if self._owner.closed:
+            refuse("the batch", "is closed: the source went on after it was cancelled")
         if not isinstance(request, RunRequest):
             refuse("the source", f"gave {type(request).__name__}: give RunRequest")
         await self._in_hand.acquire()
@@ -184,5 +193,5 @@ class Batch(AsyncIterator[RunOutcome]):
 
     def _tell(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            self._failure = task.exception()
+            self._bug = task.exception()
         self._news.set()

@@ -1,8 +1,11 @@
 """Checks of arguments and settings: bad input is told before anything is sent."""
 
+from types import UnionType
 from typing import NoReturn, TypeGuard
 
 from dpa_async.errors import ConfigurationError
+
+_MOST = 1e12  # finite enough for seconds and counts, and for a float
 
 
 def refuse(name: object, words: str) -> NoReturn:
@@ -26,7 +29,7 @@ def check_number(name: str, value: object, *, least: float) -> None:
     Raises:
         ConfigurationError: It is not.
     """
-    if not is_number(value) or not least <= value < float("inf"):
+    if not is_number(value) or not least <= value <= _MOST:
         refuse(name, f"is {value!r}: give a finite number of {least:g} or more")
 
 
@@ -38,6 +41,17 @@ def check_choice(name: str, value: object, *choices: str) -> None:
     """
     if value not in choices:
         refuse(name, f"is {value!r}: give one of {', '.join(map(repr, choices))}")
+
+
+def check_type(name: str, value: object, kind: type | UnionType) -> None:
+    """See that it is of this type.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not isinstance(value, kind):
+        wanted = getattr(kind, "__name__", kind)
+        refuse(name, f"is {type(value).__name__}: give {wanted}")
 
 
 def check_count(name: str, value: object) -> None:

@@ -8,8 +8,10 @@ from typing import Protocol, Self, TypeVar, cast
 import aiohttp
 
 from dpa_async.auth import TokenManager, TokenProvider
+from dpa_async.checks import check_type
 from dpa_async.errors import AuthenticationError, ConfigurationError
 from dpa_async.models import (
+    AccessToken,
     Execution,
     InputVariable,
     NodeOutputs,
@@ -24,6 +26,10 @@ from dpa_async.wire import replies, requests
 from dpa_async.wire.messages import Reply, Request
 
 _T = TypeVar("_T")
+
+_TOKEN_OPERATIONS = frozenset({"authorize", "token"})
+_REFUSED_AFRESH = 5.0
+"""Seconds for which a fresh token that was refused keeps others from being fetched."""
 
 
 class Companion(Protocol):
@@ -61,6 +67,7 @@ class DPAClient:
         tokens: TokenProvider | None = None,
         backend: Backend | None = None,
     ) -> None:
+        check_type("settings", settings, Settings)
         self.settings = settings
         self._owned: list[Companion] = []
         if backend is None:
@@ -72,6 +79,10 @@ class DPAClient:
             self._owned.append(tokens)
         self.tokens = tokens
         self._companions: dict[object, Companion] = {}
+        self._adopted: list[Companion] = []
+        self._closing = asyncio.Lock()
+        # A token that was refused just after it was fetched, and until when it counts.
+        self._refused_afresh = ("", 0.0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -95,16 +106,14 @@ class DPAClient:
     async def aclose(self) -> None:
         """Close what lives with the client, then its connections; raises nothing."""
         self._closed = True
-        while self._companions:
-            _, companion = self._companions.popitem()
-            await companion.aclose()
-        while self._owned:
-            await self._owned.pop().aclose()
+        async with self._closing:  # who closes as well waits until it is done
+            while self._adopted:
+                await self._adopted.pop().aclose()
+            while self._owned:
+                await self._owned.pop().aclose()
 
     def companion(self, kind: Callable[[Self], _C]) -> _C:
-        """Give the one `kind(client)` that lives as long as this client.
-
-        It is made at first use, and closed before the client's connections.
+        """Give the one `kind(client)` that is made at first use and adopted.
 
         Raises:
             ConfigurationError: The client is closed, or of another event loop.
@@ -114,12 +123,22 @@ class DPAClient:
             self._companions[kind] = kind(self)
         return cast("_C", self._companions[kind])
 
+    def adopt(self, companion: Companion) -> None:
+        """Close something before the connections that it works with."""
+        self._adopted.append(companion)
+
+    def release(self, companion: Companion) -> None:
+        """Forget something that was adopted and has ended by itself."""
+        if companion in self._adopted:
+            self._adopted.remove(companion)
+
     def check_origin(self, run: RunRef) -> None:
         """See that a run is of this platform.
 
         Raises:
             ConfigurationError: It is another platform's.
         """
+        check_type("run", run, RunRef)
         if run.origin != self.settings.base_url:
             msg = f"run {run} is not of this platform, {self.settings.base_url}"
             raise ConfigurationError(msg)
@@ -172,6 +191,8 @@ class DPAClient:
             UnexpectedResponseError: Something else answered, or the wrong workflow was
                 started (then `ref` names its run).
         """
+        if callback_url is not None:
+            check_type("callback_url", callback_url, str)
         request = requests.execute(
             self.settings,
             workflow_id,
@@ -244,16 +265,42 @@ class DPAClient:
     ) -> _T:
         """Send a request with a token; where that is refused, once with another."""
         self._check_usable()
-        token = await self.tokens.get()
+        used = ""
+
+        async def token() -> AccessToken:
+            nonlocal used
+            current = await self.tokens.get()
+            used = current.value
+            return current
+
         try:
-            return await self._transport.call(
-                request.authorized(token), read, departure
-            )
-        except AuthenticationError:
-            if departure is not None and departure.abandoned:
+            return await self._transport.call(request, read, departure, token)
+        except AuthenticationError as refusal:
+            if not self._worth_renewing(refusal, used, departure):
                 raise
-        token = await self.tokens.renew(rejected=token)
-        return await self._transport.call(request.authorized(token), read, departure)
+        await self.tokens.renew(rejected=used)
+        try:
+            return await self._transport.call(request, read, departure, token)
+        except AuthenticationError:
+            now = asyncio.get_running_loop().time()
+            self._refused_afresh = (used, now + _REFUSED_AFRESH)
+            raise
+
+    def _worth_renewing(
+        self, refusal: AuthenticationError, used: str, departure: Departure | None
+    ) -> bool:
+        """Tell whether another token could help.
+
+        Not where there is none to be had, where nobody waits any more, and where a
+        fresh one was just refused too: it is then about something else than the token,
+        and a thousand runs must not fetch a thousand tokens to be told the same.
+        """
+        if not used or refusal.operation in _TOKEN_OPERATIONS:
+            return False
+        if departure is not None and departure.abandoned:
+            return False
+        token, until = self._refused_afresh
+        return used != token or asyncio.get_running_loop().time() >= until
 
     def _check_usable(self) -> None:
         loop = asyncio.get_running_loop()

@@ -58,9 +58,12 @@ class DPAError(Exception):
         # The default rebuilds by `cls(*args)`, which loses keyword-only fields.
         return _rebuild, (type(self), self.args, self.__dict__)
 
-    def about(self, submission: Submission) -> Self:
-        """Note which submission this error is about; gives the error back."""
-        self._submission = submission
+    def about(
+        self, *, ref: RunRef | None = None, submission: Submission | None = None
+    ) -> Self:
+        """Note what this error is about, where it does not say so; gives it back."""
+        self._ref = self._ref or ref
+        self._submission = self._submission or submission
         return self
 
 

@@ -7,6 +7,7 @@ Observers are plain callables. They are called on the event loop, so they must b
 one that raises harms nobody.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -117,6 +118,7 @@ class Announcer:
         for observer in tuple(self._observers):
             try:
                 observer(event)
-            except Exception:  # noqa: BLE001 - an observer's bug is not the run's
+            # It is plain code, called: a CancelledError out of it cancels nobody.
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001
                 self._observers.remove(observer)
                 _log.exception("an observer raised, and is told nothing more")

@@ -18,7 +18,7 @@ async def check_params(
     taken = {variable.name for variable in await client.list_variables(workflow_id)}
     given = set(params or {})
     problems = [
-        f"{what}: {', '.join(sorted(names))}"
+        f"{what}: {', '.join(sorted(map(str, names)))}"
         for what, names in (("missing", taken - given), ("unknown", given - taken))
         if names
     ]

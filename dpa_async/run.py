@@ -7,6 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from dpa_async.checks import check_number
 from dpa_async.client import DPAClient
 from dpa_async.errors import (
     ConfigurationError,
@@ -26,7 +27,7 @@ from dpa_async.events import (
 )
 from dpa_async.models import NodeOutputs, RunRef, RunResult, RunStatus
 from dpa_async.sharing import Owner, Shared
-from dpa_async.waiting import WaitPolicy, schedule, wait_for_end
+from dpa_async.waiting import Timetable, WaitPolicy, wait_for_end
 
 _NOT_ASKED = "outputs were not asked for"
 
@@ -53,6 +54,7 @@ class Run:
         "_policy",
         "_status",
         "_submitted_at",
+        "_timetable",
         "_watch",
         "looks",
         "ref",
@@ -80,6 +82,9 @@ class Run:
         self._status = RunStatus.DEFAULT
         self._ended_at: datetime | None = None
         self._outputs = None if wants_outputs else NodeOutputs(unread=_NOT_ASKED)
+        # A run that was attached to may be over since long: it is looked at now.
+        now = asyncio.get_running_loop().time()
+        self._timetable = Timetable(policy, None if submitted_at else now)
         self._watch = Shared(owner, self._wait_for_end, ended_by_owner=self._detached)
         self._fetch = Shared(owner, self._read_outputs, ended_by_owner=self._detached)
 
@@ -115,6 +120,8 @@ class Run:
             RunError: The runner was closed meanwhile.
             ConfigurationError: The client is closed, or of another event loop.
         """
+        if timeout is not None:
+            check_number("timeout", timeout, least=0)
         timer = asyncio.timeout(timeout)
         try:
             async with timer:
@@ -170,7 +177,7 @@ class Run:
         late = f"the deadline of {timeout:g} s came"
         if not self.ended:
             raise RunTimeoutError(
-                self.ref, f"{late}; it is still running, attach to it to go on"
+                self.ref, f"{late}; it was not seen to end, attach to it to go on"
             )
         if self._status is RunStatus.SUCCEEDED:
             raise OutputsUnavailableError(self.ref, f"{late} while they were read")
@@ -183,21 +190,23 @@ class Run:
         )
 
     async def _wait_for_end(self) -> RunStatus:
-        intervals = schedule(self._policy)
-        return await wait_for_end(self.ref, self._look, intervals, self._policy)
+        return await wait_for_end(self.ref, self._look, self._timetable, self._policy)
 
     async def _look(self) -> RunStatus:
         self.looks += 1
         try:
             status = await self._client.get_run_status(self.ref)
-        except DPAError:
+        except DPAError as error:
             self._announce(Looked, self.ref, None)
+            error.about(ref=self.ref)
             raise
+        if self.ended:  # another look was faster: an older answer says nothing new
+            return self._status
         self._announce(Looked, self.ref, status)
         before, self._status = self._status, status
         if status is not before:
             self._announce(StatusChanged, self.ref, before, status)
-        if status.ended and self._ended_at is None:
+        if status.ended:
             self._ended_at = datetime.now(UTC)
             self._announce(Ended, self.ref, status, self._ended_at)
             self._on_end(self)
@@ -207,7 +216,8 @@ class Run:
         """Read the outputs; a failed run stays a failed run where they cannot be."""
         try:
             outputs = await self._client.get_outputs(self.ref)
-        except ConfigurationError:
+        except ConfigurationError as error:
+            error.about(ref=self.ref)
             raise
         except DPAError as error:
             if self._status is RunStatus.SUCCEEDED:

@@ -1,6 +1,7 @@
 """`Runner`: what runs share, and `run_and_wait`, the one line that most need."""
 
 import asyncio
+import copy
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any, Literal, Protocol, Self
 from attrs import evolve
 
 from dpa_async.attempt import Attempt, IfBusy, Order, Place
-from dpa_async.checks import check_choice, check_number, refuse
+from dpa_async.checks import check_choice, check_number, check_type, refuse
 from dpa_async.client import DPAClient
 from dpa_async.errors import (
     ConfigurationError,
@@ -57,6 +58,8 @@ class Runner:
         wait: WaitPolicy = _DEFAULT_POLICY,
         observers: Iterable[Observer] = (),
     ) -> None:
+        check_type("client", client, DPAClient)
+        check_type("wait", wait, WaitPolicy)
         self._client = client
         self._policy = wait
         self._announce = Announcer(observers)
@@ -66,6 +69,7 @@ class Runner:
         self._latest: dict[str, Run] = {}
         self._owner = Owner()
         self._dependants: list[Closeable] = []
+        client.adopt(self)
 
     async def __aenter__(self) -> Self:
         """Use it in `async with`, so that it leaves nothing behind."""
@@ -126,22 +130,30 @@ class Runner:
         check_choice("if_busy", if_busy, "queue", "fail")
         if timeout is not None:
             check_number("timeout", timeout, least=0)
+        if key is not None:
+            check_type("key", key, str)
         order = Order(
             submission=self._intent(workflow_id, params, key),
-            params=params,
+            params=copy.deepcopy(params),  # what is meant now, whatever becomes of it
             if_busy=if_busy,
             validate=validate,
             outputs=outputs,
             place=place,
         )
+        if timeout == 0:
+            raise _late(order, "the deadline came at once", NotStartedError)
         attempt = self._attempt(order)
-        timer = asyncio.timeout(timeout)
+        if timeout is not None:
+            order.departure.deadline = asyncio.get_running_loop().time() + timeout
+        timer = asyncio.timeout_at(order.departure.deadline)
         try:
             async with timer:
                 return await attempt.join()
         except TimeoutError:
             if not timer.expired():
                 raise
+        if not attempt.under_way:  # done in the very moment of the deadline
+            return await attempt.join()
         raise _late(order, f"the deadline of {timeout:g} s came", NotStartedError)
 
     def attach(self, ref: RunRef | str) -> Run:
@@ -174,12 +186,14 @@ class Runner:
 
         The runs themselves go on. Idempotent; raises nothing.
         """
+        self._owner.closed = True
         while self._dependants:
             await self._dependants.pop().aclose()
         out = {
             task for task, order in self._attempts.items() if order.departure.abandon()
         }
         await self._owner.close(spared=out, grace=_FINISH_POSTS)
+        self._client.release(self)
 
     def _check_open(self) -> None:
         if self._owner.closed:
@@ -219,6 +233,7 @@ class Runner:
                 order, "the runner was closed", SubmissionError
             ),
             goes_on=order.departure.abandon,
+            once=True,
         )
         task = attempt.begin()
         self._attempts[task] = order
@@ -366,7 +381,8 @@ def runner_of(target: object) -> Runner:
 def _late(order: Order, reason: str, kind: type[SubmissionError]) -> SubmissionError:
     """Say what became of an order that is given up: its POST may be out there."""
     if order.departure.left:
-        sent = evolve(order.submission, sent_at=datetime.now(UTC), seen=(reason,))
+        sent_at = order.departure.left_at
+        sent = evolve(order.submission, sent_at=sent_at, seen=(reason,))
         return uncertain_error(sent, f"{reason} while the answer was awaited")
     return kind(order.submission, f"{reason}; nothing was started")
 

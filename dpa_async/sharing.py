@@ -22,6 +22,7 @@ class Owner:
     def __init__(self) -> None:
         self.closed = False
         self.tasks: set[asyncio.Task[Any]] = set()
+        self._closing = asyncio.Lock()
 
     def __len__(self) -> int:
         """Give how many tasks there are."""
@@ -47,22 +48,23 @@ class Owner:
             grace: In seconds.
         """
         self.closed = True
-        for task in self.tasks - spared:
-            task.cancel()
-        if spared:
-            await asyncio.wait(spared, timeout=grace)
-        for task in self.tasks & spared:
-            task.cancel()
-        if self.tasks:
-            await asyncio.wait(self.tasks)
+        async with self._closing:  # who closes as well must not cut the grace short
+            for task in self.tasks - spared:
+                task.cancel()
+            if spared:
+                await asyncio.wait(spared, timeout=grace)
+            for task in self.tasks & spared:
+                task.cancel()
+            if self.tasks:
+                await asyncio.wait(self.tasks)
 
 
 class Shared(Generic[T]):
     """One piece of work, done once for all who join while it is under way.
 
     It begins when the first joins. When the last one leaves early it is cancelled,
-    unless `goes_on()` says that it has to be finished all the same. Once it is done it
-    is forgotten: who joins later begins it again.
+    unless `goes_on()` says that it has to be finished all the same. Who joins when it
+    is done begins it again, unless it is work for once: then its outcome stays.
 
     Args:
         owner: Who sees it off in the end.
@@ -70,9 +72,18 @@ class Shared(Generic[T]):
         ended_by_owner: Makes what those are told who wait, or come, when the owner has
             closed.
         goes_on: Asked when everybody has left.
+        once: Whether the work must never be done a second time.
     """
 
-    __slots__ = ("_ended_by_owner", "_goes_on", "_joined", "_owner", "_task", "_work")
+    __slots__ = (
+        "_ended_by_owner",
+        "_goes_on",
+        "_joined",
+        "_once",
+        "_owner",
+        "_task",
+        "_work",
+    )
 
     def __init__(
         self,
@@ -81,11 +92,13 @@ class Shared(Generic[T]):
         *,
         ended_by_owner: Callable[[], DPAError],
         goes_on: Callable[[], bool] = lambda: False,
+        once: bool = False,
     ) -> None:
         self._owner = owner
         self._work = work
         self._ended_by_owner = ended_by_owner
         self._goes_on = goes_on
+        self._once = once
         self._task: asyncio.Task[T | DPAError] | None = None
         self._joined = 0
 
@@ -100,10 +113,11 @@ class Shared(Generic[T]):
         Raises:
             DPAError: The owner has closed.
         """
+        if self._task is not None and (self._once or not self._task.done()):
+            return self._task
         if self._owner.closed:
             raise self._ended_by_owner()
-        if self._task is None or self._task.done():
-            self._task = self._owner.spawn(self._outcome())
+        self._task = self._owner.spawn(self._outcome())
         return self._task
 
     async def join(self) -> T:
@@ -114,18 +128,19 @@ class Shared(Generic[T]):
                 closed.
         """
         task = self.begin()
+        before = cancels()
         self._joined += 1
         try:
             outcome = await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not task.cancelled() or _being_cancelled():
+            if not task.cancelled() or cancels() > before:
                 raise
-            raise self._ended_by_owner() from None
+            outcome = self._ended_by_owner()
         finally:
             self._joined -= 1
             if not (self._joined or task.done() or self._goes_on()):
                 task.cancel()
-                self._task = None
+                self._task = task if self._once else None
         if isinstance(outcome, DPAError):
             raise copy.copy(outcome)
         return outcome
@@ -139,6 +154,7 @@ class Shared(Generic[T]):
             return error
 
 
-def _being_cancelled() -> bool:
+def cancels() -> int:
+    """Give how often the caller was cancelled, with those that it swallowed."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()

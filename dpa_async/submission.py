@@ -2,7 +2,6 @@
 
 import enum
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 
 from attrs import evolve
 
@@ -80,14 +79,13 @@ async def submit(
         DPAError: Nothing was started, for the reason that it gives; or the wrong
             workflow was, and `ref` names its run.
     """
-    sent_at = datetime.now(UTC)
     try:
         return await client.execute(submission.workflow_id, params, departure=departure)
     except DPAError as error:
-        problem = error.about(submission)
+        problem = error.about(submission=submission)
     if verdict(problem, client.settings.dialect.busy_codes) is not Verdict.UNCERTAIN:
         raise problem
-    uncertain = evolve(submission, sent_at=sent_at, seen=(str(problem),))
+    uncertain = evolve(submission, sent_at=departure.left_at, seen=(str(problem),))
     raise uncertain_error(uncertain, str(problem))
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dpa_async import events
@@ -89,6 +89,14 @@ def test_a_value_survives_pickling(value):
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - our own
 
 
+def test_a_requests_key_and_timeout_are_named_where_there_are_any():
+    assert RunRequest("md1", {"n": 1}) == RunRequest(
+        workflow_id="md1", params={"n": 1}, key=None, timeout=None
+    )
+    with pytest.raises(TypeError):
+        RunRequest("md1", None, "k")
+
+
 @pytest.mark.parametrize("kind", [RunStatus, WorkflowStatus])
 def test_statuses_share_their_names(kind):
     names = {"DEFAULT", "RUNNING", "SUSPENDED", "SUCCEEDED", "FAILED", "UNKNOWN"}
@@ -122,10 +130,13 @@ an_origin = st.sampled_from(
 def test_a_run_reference_looks_like_this():
     assert str(REF) == "dpa-run:1:mddaebe8b163:in1606749734084@https://dpa.example.com"
     assert RunRef.parse(f"  {REF}\n") == REF
+    odd = str(RunRef("http://127.0.0.1:80/p", "a/b:c@d", "e f%"))
+    assert odd == "dpa-run:1:a%2Fb%3Ac%40d:e%20f%25@http://127.0.0.1:80/p"
 
 
 @patiently
 @given(an_origin, any_id, any_id)
+@example("https://dpa.example.com", "\ud800", "\x00")
 def test_a_run_reference_is_read_as_it_was_written(origin, workflow_id, run_id):
     ref = RunRef(origin, workflow_id, run_id)
     text = str(ref)

@@ -5,6 +5,7 @@ everything that can be seen of what is raised, and of what is logged, is searche
 """
 
 import asyncio
+import base64
 import gc
 import html
 import json
@@ -22,6 +23,8 @@ from dpa_async.simulator.virtual_time import run
 
 SECRET = "very/Secret+Text/of==Nobody"
 PROXY_PASSWORD = "hush-hush"
+PROXY = f"http://user:{PROXY_PASSWORD}@127.0.0.1:9"
+PROXY_SENT = base64.b64encode(f"user:{PROXY_PASSWORD}".encode()).decode()
 ENVELOPES = [400, 403, 404, 500, 503, 997, 998, 999, 12345]
 PAGES = [200, 302, 401, 403, 404, 429, 500, 502, 503]
 INTERFACES = [
@@ -42,7 +45,7 @@ class Echo(MemorySimulator):
         super().__init__()
         self.interface = interface
         self.make_answer = make_answer
-        self.secrets = {SECRET}
+        self.secrets = {SECRET, PROXY_PASSWORD, PROXY_SENT}
 
     async def exchange(self, method, url, headers, body, **options):
         status, names, answer = await super().exchange(
@@ -53,7 +56,8 @@ class Echo(MemorySimulator):
             self.secrets |= {data[k] for k in ("code", "access_token") if k in data}
         if self.interface not in url:
             return status, names, answer
-        sent = f"{url} {dict(headers)} {(body or b'').decode()}"
+        shown = {**headers, "Proxy-Authorization": f"Basic {PROXY_SENT}"}
+        sent = f"{url} {shown} {(body or b'').decode()} {PROXY}"
         spellings = (sent, quote(sent), quote_plus(sent), json.dumps(sent))
         return self.make_answer("\n".join([*spellings, answer.decode()]))
 
@@ -132,7 +136,7 @@ def test_no_error_and_no_log_shows_a_secret(interface, answer, caplog):
     async def main():
         asyncio.get_running_loop().slow_callback_duration = 0  # all are logged
         platform = Echo(interface, answer)
-        settings = platform.settings(client_secret=SECRET)
+        settings = platform.settings(client_secret=SECRET, proxy=PROXY)
         application = platform.platform.application
         application.client_secret = SECRET
         async with DPAClient(settings, backend=platform) as client:
@@ -155,7 +159,7 @@ def test_over_sockets_debug_logs_and_errors_are_clean_too(caplog):
             settings = platform.settings(
                 client_secret=SECRET,
                 request_timeout=0.5,
-                proxy=f"http://user:{PROXY_PASSWORD}@127.0.0.1:9",
+                proxy=PROXY,
             )
             secrets = {SECRET, PROXY_PASSWORD}
             async with DPAClient(settings) as client:

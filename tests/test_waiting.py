@@ -48,7 +48,7 @@ def test_jitter_keeps_within_ten_percent_and_is_not_always_the_same():
     ],
 )
 def test_no_interval_is_under_the_minimum(policy):
-    assert first(policy, 50) == [policy.minimum] * 50
+    assert min(first(policy, 3000)) >= policy.minimum
 
 
 def test_any_of_backoffs_generators_and_jitters_will_do():

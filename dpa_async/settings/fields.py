@@ -3,11 +3,13 @@
 A `ConfigurationError` names the field and says what would be right.
 """
 
+import base64
 import os
 import ssl as tls
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Literal, NoReturn, Self, cast
+from urllib.parse import unquote, urlsplit
 
 import attrs
 from attrs import field, frozen
@@ -132,6 +134,7 @@ class Settings:
         proxy: An HTTP proxy's URL.
         extra_origins: Further origins that execute URLs may lead to, token included.
         allow_http: Whether plain http may leave this machine.
+        secrets: What of all this must never be shown; not an argument.
 
     Raises:
         ConfigurationError: A field cannot be right; the message names it.
@@ -179,6 +182,7 @@ class Settings:
         default=(), validator=list_of("addresses", str)
     )
     allow_http: bool = field(default=False, validator=instance("a bool", bool))
+    secrets: tuple[str, ...] = field(init=False, default=(), repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Normalise the addresses, then check what several fields say together."""
@@ -196,6 +200,7 @@ class Settings:
             check_proxy("proxy", self.proxy)
         check_headers(self.headers)
         self._check_execute_urls()
+        object.__setattr__(self, "secrets", _secrets_of(self))
 
     @classmethod
     def from_env(
@@ -233,7 +238,7 @@ class Settings:
         Warns:
             UserWarning: The file holds a secret and others can read it.
         """
-        known = [attribute.name for attribute in attrs.fields(cls)]
+        known = [attribute.name for attribute in attrs.fields(cls) if attribute.init]
         values = read_file(path, profile, known)
         return cls._from({**values, **read_environment(environ), **arguments})
 
@@ -299,6 +304,15 @@ class Settings:
                     origins=origins,
                     allow_http=self.allow_http,
                 )
+
+
+def _secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Give the secret, the gateways' headers, and the proxy's credentials."""
+    user_info, at, _ = urlsplit(settings.proxy or "").netloc.rpartition("@")
+    plain = unquote(user_info)
+    sent = base64.b64encode(plain.encode()).decode()
+    of_proxy = (plain.partition(":")[2], plain, user_info, sent) if at else ()
+    return (settings.client_secret, *settings.headers.values(), *of_proxy)
 
 
 def _table(name: str, kind: type[Limits | Dialect], table: dict[str, Any]) -> object:

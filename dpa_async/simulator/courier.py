@@ -61,6 +61,20 @@ class Courier:
                     deliveries.create_task(self._carry(callback))
                 await self._wait_for_work()
 
+    @staticmethod
+    async def dismiss(running: asyncio.Task[None]) -> None:
+        """End a task of `run`.
+
+        Raises:
+            ExceptionGroup: It had ended by itself: what delivers raised what is not
+                an `OSError`.
+        """
+        if not running.done():
+            running.cancel()
+            await asyncio.wait({running})
+        if not running.cancelled():
+            running.result()
+
     async def _wait_for_work(self) -> None:
         due = self._platform.next_callback_at()
         delay = None if due is None else due - self._clock.now()

@@ -1,5 +1,6 @@
 """What the simulator's faces have in common: a platform, faults, settings for it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from dpa_async.simulator.platform import Platform
 from dpa_async.simulator.workflows import Duration, SimulatedWorkflow
 
 
-class Face:
+class Face(ABC):
     """A simulated platform that a client can be pointed at.
 
     Attributes:
@@ -38,9 +39,9 @@ class Face:
         self._door = Door(self.platform, self.faults, self._clock)
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """The platform's base URL, prefix included."""
-        raise NotImplementedError
 
     def now(self) -> float:
         """Tell the simulator's time, as `platform` wants it.

@@ -126,11 +126,12 @@ class MemorySimulator(Face):
             ExceptionGroup: `deliver_callback` raised what is not an `OSError`.
         """
         courier, self._courier_task = self._courier_task, None
-        for task in self._tasks:
+        pending = [task for task in self._tasks if not task.done()]
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if courier is not None and courier.done() and not courier.cancelled():
-            courier.result()
+        await asyncio.gather(*pending, return_exceptions=True)
+        if courier is not None:
+            await Courier.dismiss(courier)
 
     async def _carried_out(self, passage: Passage) -> Delivery:
         if not passage.fault.delay:

@@ -112,15 +112,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         *args: *_Ts,
     ) -> asyncio.Future[_T]:
         """Run a function in an executor; until it is done, time stands still."""
-        pause = contextlib.ExitStack()
-        pause.enter_context(self.standing_still())
-        try:
-            future = super().run_in_executor(executor, func, *args)
-        except BaseException:
-            pause.close()
-            raise
-        future.add_done_callback(lambda _: pause.close())
+        future = super().run_in_executor(executor, func, *args)
+        self._jumping.standing_still += 1
+        future.add_done_callback(self._go_on)
         return future
+
+    def _go_on(self, _: object) -> None:
+        self._jumping.standing_still -= 1
 
     @override
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:

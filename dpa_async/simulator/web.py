@@ -90,7 +90,7 @@ class Simulator(Face):
         """
         async with contextlib.AsyncExitStack() as stack:
             courier = asyncio.create_task(self._courier.run())
-            stack.push_async_callback(_end, {courier})
+            stack.push_async_callback(Courier.dismiss, courier)
             await self._listen(stack)
             stack.push_async_callback(_end, self._handling)
             self._open = stack.pop_all()

@@ -2,6 +2,7 @@
 
 import json
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
@@ -105,14 +106,6 @@ class Workflow:
         """Tell whether it cannot be executed: one run at a time."""
         return bool(self.runs) and not self.runs[-1].has_ended(now)
 
-    def status_at(self, now: float) -> str:
-        """Tell the workflow's status in listAll's word."""
-        run = self._run_at(now)
-        if run is None:
-            return "default"
-        # A run that is still DEFAULT makes its workflow busy all the same.
-        return _LISTED[run.status_at(now)]
-
     def row(self, now: float, behaviour: Behaviour) -> bytes:
         """Write its row of listAll as of `now`; mostly this is a look-up."""
         row = self._row
@@ -120,18 +113,18 @@ class Workflow:
             row = self._row = self._written_row(now, behaviour)
         return row.text
 
-    def _run_at(self, now: float) -> SimulatedRun | None:
-        for run in reversed(self.runs):
-            if run.submitted_at <= now:
-                return run
-        return None
+    def _last_run(self, now: float) -> tuple[SimulatedRun | None, float]:
+        """Give the run that was the last one then, and when the next one came."""
+        after = bisect_right(self.runs, now, key=lambda run: run.submitted_at)
+        later = self.runs[after].submitted_at if after < len(self.runs) else _NEVER
+        return (self.runs[after - 1] if after else None), later
 
     def _written_row(self, now: float, behaviour: Behaviour) -> _Row:
-        run = self._run_at(now)
-        later = (r.submitted_at for r in self.runs if r.submitted_at > now)
-        good_until = min(next(later, _NEVER), run.next_change(now) if run else _NEVER)
+        run, later = self._last_run(now)
+        good_until = min(later, run.next_change(now)) if run else later
         updated_at = _last_change(run, now) if run else self.created_at
-        status = self.status_at(now)
+        # A run that is still DEFAULT makes its workflow busy all the same.
+        status = _LISTED[run.status_at(now)] if run else "default"
         fields: dict[str, object] = {
             "processModelId": self.config.id,
             "modelName": self.config.name or f" {self.config.id}",

@@ -1,7 +1,10 @@
 """The seam over aiohttp: two sessions, no redirects, no cookies, capped reads."""
 
+import asyncio
+import os
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import SimpleNamespace
 
 import aiohttp
@@ -9,8 +12,11 @@ from yarl import URL
 
 from dpa_async.errors import ConfigurationError
 from dpa_async.settings import Settings
+from dpa_async.sharing import cancels
 from dpa_async.transport.exchange import RawReply
+from dpa_async.transport.idle_connections import IdleConnectionSpoke, PoliteRequest
 
+_CLOSED_MEANWHILE = "the client was closed meanwhile"
 _KEEPALIVE = 75.0
 """Seconds an idle connection is kept: longer than the longest pause between looks."""
 
@@ -43,6 +49,7 @@ class AiohttpBackend:
         self._borrowed = session
         self._pooled: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def exchange(
         self,
@@ -59,30 +66,44 @@ class AiohttpBackend:
 
         Raises:
             OSError: There is no answer.
-            ConfigurationError: The borrowed session is closed, or of another loop.
+            ConfigurationError: The borrowed session is closed, or of another loop; or
+                the client was closed meanwhile.
         """
-        session = self._fresh_session() if own_connection else self._pooled_session()
+        before = cancels()
+        session = self._session_for(own_connection=own_connection)
         try:
-            async with session.request(
-                method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                proxy=self._settings.proxy,
-                trace_request_ctx=on_sent,
-            ) as response:
-                names = {name.lower(): text for name, text in response.headers.items()}
-                return response.status, names, await _read(response, max_body_bytes)
-        except (aiohttp.ClientError, OSError, ValueError, EOFError) as error:
+            while True:
+                with suppress(IdleConnectionSpoke):  # then nothing was sent
+                    async with session.request(
+                        method,
+                        URL(url, encoded=True),
+                        headers=headers,
+                        data=body,
+                        allow_redirects=False,
+                        proxy=self._settings.proxy,
+                        trace_request_ctx=on_sent,
+                    ) as response:
+                        return await _reply(response, max_body_bytes)
+        except asyncio.CancelledError:
+            if cancels() > before:
+                raise
+            failure = OSError(_CLOSED_MEANWHILE)  # it was aiohttp that cancelled
+        except _FOREIGN as error:
             failure = _failure(error)
         raise failure
 
     async def aclose(self) -> None:
         """Close the sessions that were opened here; raises nothing."""
+        self._closed = True
         for session in (self._pooled, self._fresh):
             if session is not None:
                 await session.close()
+
+    def _session_for(self, *, own_connection: bool) -> aiohttp.ClientSession:
+        if self._closed:
+            msg = "the client was closed before this was sent"
+            raise ConfigurationError(msg)
+        return self._fresh_session() if own_connection else self._pooled_session()
 
     def _pooled_session(self) -> aiohttp.ClientSession:
         if self._pooled is None:
@@ -125,6 +146,7 @@ class AiohttpBackend:
             timeout=aiohttp.ClientTimeout(total=None, connect=seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            request_class=PoliteRequest,
             trace_configs=[*(traces or ()), trace],
         )
 
@@ -134,6 +156,11 @@ def _connector_of(session: aiohttp.ClientSession) -> aiohttp.BaseConnector:
         msg = "the session that was handed over is closed: keep it open longer"
         raise ConfigurationError(msg)
     return session.connector
+
+
+async def _reply(response: aiohttp.ClientResponse, max_body_bytes: int) -> RawReply:
+    headers = {name.lower(): text for name, text in response.headers.items()}
+    return response.status, headers, await _read(response, max_body_bytes)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -147,6 +174,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
         response.close()
     return b"".join(chunks)[: limit + 1]
 
+
+_FOREIGN = (aiohttp.ClientError, OSError, ValueError, EOFError, RuntimeError)
+"""What aiohttp raises where there is no answer."""
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "the host's name is not known"),
@@ -169,6 +199,16 @@ def _failure(error: Exception) -> OSError:
     for kind, words in _WORDS:
         if isinstance(error, kind):
             return OSError(words)
-    detail = getattr(error, "strerror", None)
+    if isinstance(error, RuntimeError):
+        return OSError(_CLOSED_MEANWHILE)
     name = type(error).__name__
-    return OSError(f"{detail} ({name})" if isinstance(detail, str) else name)
+    detail = _detail(error)
+    return OSError(f"{detail} ({name})" if detail else name)
+
+
+def _detail(error: Exception) -> str | None:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.strerror  # names an address, and no more
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return None  # its words are aiohttp's, and can hold the whole URL

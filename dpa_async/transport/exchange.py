@@ -9,6 +9,7 @@ after it carried it out look the same.
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from attrs import define
@@ -67,12 +68,17 @@ class Departure:
 
     Attributes:
         left: Whether the request is out there.
+        left_at: When its head left the last time.
         abandoned: Whether nobody wants it any more: what is out is finished, but
             nothing is sent again.
+        deadline: Whoever waits gives up at this time of the loop: until then what was
+            certainly not carried out is tried again; None: a few times.
     """
 
     left: bool = False
+    left_at: datetime | None = None
     abandoned: bool = False
+    deadline: float | None = None
 
     def abandon(self) -> bool:
         """Give the request up; tells whether it is out, and has to be finished."""
@@ -99,6 +105,7 @@ async def exchange(
 
     def on_sent() -> None:
         departure.left = True
+        departure.left_at = datetime.now(UTC)
 
     timer = asyncio.timeout(timeout)
     try:

@@ -28,6 +28,7 @@ class Pace:
         self._next = 0.0
         self._paused_until = 0.0
         self._queues: dict[Budget, deque[asyncio.Future[None]]] = {
+            "tokens": deque(),
             "submissions": deque(),
             "reads": deque(),
         }
@@ -39,7 +40,7 @@ class Pace:
         self._paused_until = max(self._paused_until, now + seconds)
 
     async def turn(self, budget: Budget) -> None:
-        """Wait until one request may leave; the two budgets take turns."""
+        """Wait until one request may leave; the budgets take turns."""
         loop = asyncio.get_running_loop()
         if self._timer is None and self._ready_at <= loop.time():
             self._next = loop.time() + self._interval
@@ -89,6 +90,8 @@ class Limiter:
     def __init__(self, limits: Limits) -> None:
         self.pace = Pace(limits.requests_per_second)
         self._places: dict[Budget, asyncio.Semaphore] = {
+            # Of their own: who holds another place may be waiting for a token.
+            "tokens": asyncio.Semaphore(1),
             "reads": asyncio.Semaphore(limits.reads_in_flight),
             "submissions": asyncio.Semaphore(limits.submissions_in_flight),
         }

@@ -6,8 +6,7 @@ a platform that asks to be left alone is left alone by the whole client.
 """
 
 import asyncio
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
 import backoff
@@ -18,6 +17,7 @@ from dpa_async.errors import (
     TransportError,
     UnexpectedResponseError,
 )
+from dpa_async.models import AccessToken
 from dpa_async.settings import Settings
 from dpa_async.transport.exchange import Backend, Departure, exchange
 from dpa_async.transport.limits import Limiter
@@ -31,6 +31,7 @@ _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 5.0
 _SHORTEST_WAIT = 0.05
 _LONGEST_PAUSE = 60.0
+_UNTOLD_PAUSE = 1.0
 _BAD_GATEWAYS = frozenset({500, 502, 503, 504})
 
 
@@ -65,10 +66,21 @@ def _expo() -> Iterable[float | None]:
 
 def retry_waits() -> Iterator[float]:
     """Give the seconds before each repeat: exponential, full jitter, with a floor."""
-    waits = _expo()
-    primed = (wait for wait in waits if wait is not None)  # backoff 2 begins with None
-    for wait in itertools.islice(primed, _REPEATS):
-        yield max(_SHORTEST_WAIT, backoff.full_jitter(wait))
+    for wait in _expo():
+        if wait is not None:  # backoff 2 begins with None
+            yield max(_SHORTEST_WAIT, backoff.full_jitter(wait))
+
+
+def _sent_before(problem: DPAError) -> DPAError:
+    """Tell of a request whose last try was not sent that an earlier one was."""
+    if not isinstance(problem, TransportError) or problem.request_sent:
+        return problem
+    return TransportError(
+        problem.operation,
+        problem.reason,
+        request_sent=True,
+        permanent=problem.permanent,
+    )
 
 
 class Transport:
@@ -90,6 +102,7 @@ class Transport:
         request: Request,
         read: Callable[[Request, Reply], _T],
         departure: Departure | None = None,
+        token: Callable[[], Awaitable[AccessToken]] | None = None,
     ) -> _T:
         """Send a request, again where that is safe and useful, and read its answer.
 
@@ -97,6 +110,7 @@ class Transport:
             request: What is sent.
             read: Makes something of the answer, or raises.
             departure: Tells whether the request is out there, for whoever has to know.
+            token: Gives the token to send it with, at the moment when it leaves.
 
         Raises:
             TransportError: There was no answer.
@@ -105,28 +119,46 @@ class Transport:
         """
         departure = departure or Departure()
         self._budget.earn()
-        waits = retry_waits()
-        while True:
+        sent = False
+        for repeats, wait in enumerate(retry_waits()):
             try:
-                return read(request, await self._once(request, departure))
+                ready, reply = await self._once(request, departure, token)
+                return read(ready, reply)
             except DPAError as error:
                 problem = error
-            wait = next(waits, None) if self._may_repeat(request, problem) else None
-            if wait is None or departure.abandoned:
-                raise problem
+            if departure.abandoned or not self._may_repeat(
+                request, problem, departure, repeats
+            ):
+                raise _sent_before(problem) if sent else problem
+            sent = sent or departure.left
             departure.left = False
             await asyncio.sleep(wait)
+        raise AssertionError  # the waits have no end
 
-    async def _once(self, request: Request, departure: Departure) -> Reply:
+    async def _once(
+        self,
+        request: Request,
+        departure: Departure,
+        token: Callable[[], Awaitable[AccessToken]] | None,
+    ) -> tuple[Request, Reply]:
         async with self._limiter.place(request.budget):
+            if token is not None:
+                await token()  # may take its time: before a moment to leave is given
             await self._limiter.pace.turn(request.budget)
+            if token is not None:
+                request = request.authorized(await token())
             reply = await exchange(
                 self._backend, request, departure, timeout=self._timeout
             )
-        pause = refused_for(reply)
-        if pause is None:
-            return reply
-        pause = min(pause, _LONGEST_PAUSE)
+        self._respect(request, reply)
+        return request, reply
+
+    def _respect(self, request: Request, reply: Reply) -> None:
+        """Pause the whole client where the platform wants to be left alone."""
+        told = refused_for(reply)
+        if told is None:
+            return
+        pause = min(told or _UNTOLD_PAUSE, _LONGEST_PAUSE)
         self._limiter.pace.pause(pause)
         raise UnexpectedResponseError(
             request.operation,
@@ -135,10 +167,12 @@ class Transport:
             retry_after=pause,
         )
 
-    def _may_repeat(self, request: Request, problem: DPAError) -> bool:
+    def _may_repeat(
+        self, request: Request, problem: DPAError, departure: Departure, repeats: int
+    ) -> bool:
         match problem:
             case UnexpectedResponseError(retry_after=float()):
-                return True  # turned away, told when to come again: no repeat to save
+                safe = True  # turned away before anything was done
             case TransportError(permanent=False, request_sent=sent):
                 safe = request.repeatable or not sent
             case UnexpectedResponseError(http_status=status):
@@ -147,4 +181,8 @@ class Transport:
                 safe = request.repeatable
             case _:
                 safe = False
-        return safe and self._budget.spend()
+        if not safe:
+            return False
+        if departure.deadline is not None:  # until then it is wanted; then cancelled
+            return True
+        return repeats < _REPEATS and self._budget.spend()

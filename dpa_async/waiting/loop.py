@@ -1,7 +1,7 @@
 """The one wait loop. Whatever wakes it only decides when to look; a look decides."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 from dpa_async.errors import (
     ConfigurationError,
@@ -10,13 +10,16 @@ from dpa_async.errors import (
     RunUnreachableError,
 )
 from dpa_async.models import RunRef, RunStatus
-from dpa_async.waiting.schedules import WaitPolicy
+from dpa_async.waiting.schedules import Timetable, WaitPolicy
+
+_LEAST_PATIENCE = 5.0
+"""Seconds that a look has at the least, however short `max_silence` is."""
 
 
 async def wait_for_end(
     ref: RunRef,
     look: Callable[[], Awaitable[RunStatus]],
-    intervals: Iterator[float],
+    timetable: Timetable,
     policy: WaitPolicy,
 ) -> RunStatus:
     """Look at a run until a look says that it is over.
@@ -27,7 +30,7 @@ async def wait_for_end(
     Args:
         ref: The run, for errors.
         look: Reads the run's status.
-        intervals: Seconds before each look.
+        timetable: When to look.
         policy: When to give up.
 
     Raises:
@@ -37,23 +40,31 @@ async def wait_for_end(
     """
     loop = asyncio.get_running_loop()
     heard_at = loop.time()
-    for interval in intervals:
-        await asyncio.sleep(interval)
-        try:
-            status = await look()
-        except ConfigurationError:
-            raise
-        except DPAError as error:
-            if loop.time() - heard_at >= policy.max_silence:
-                raise RunUnreachableError(
-                    ref,
-                    f"no look succeeded for {policy.max_silence:g} s; the last one: "
-                    f"{error}",
-                ) from None
-            continue
-        if status.ended:
-            return status
-        if status is RunStatus.SUSPENDED and policy.on_suspended == "raise":
-            raise RunSuspendedError(ref, "it is suspended; on the platform it stays so")
-        heard_at = loop.time()
-    raise AssertionError  # the intervals have no end
+    while True:
+        await timetable.next_look()
+        patience = max(heard_at + policy.max_silence, loop.time() + _LEAST_PATIENCE)
+        seen = await _look_until(patience, look)
+        if isinstance(seen, RunStatus):
+            heard_at = loop.time()
+            if seen.ended:
+                return seen
+            if seen is RunStatus.SUSPENDED and policy.on_suspended == "raise":
+                raise RunSuspendedError(ref, "it is suspended, and stays so for now")
+        elif loop.time() - heard_at >= policy.max_silence:
+            raise RunUnreachableError(
+                ref,
+                f"no look succeeded for {policy.max_silence:g} s; the last one: {seen}",
+            )
+
+
+async def _look_until(
+    patience: float, look: Callable[[], Awaitable[RunStatus]]
+) -> RunStatus | str:
+    """Look once; where that fails, or takes too long, give the reason."""
+    try:
+        async with asyncio.timeout_at(patience):
+            return await look()
+    except ConfigurationError:
+        raise
+    except (DPAError, TimeoutError) as error:
+        return str(error) or "there was no answer in time"

@@ -1,7 +1,9 @@
 """When to look at a run: the policy, and the schedule that it makes."""
 
+import asyncio
 import random
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -31,6 +33,11 @@ def _word(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         refuse(attribute.name, f'is {value!r}: give "wait" or "raise"')
 
 
+def _callable(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if not callable(value):
+        refuse(attribute.name, f"is {value!r}: give a function")
+
+
 @frozen(kw_only=True)
 class WaitPolicy:
     """When a run is looked at, and when waiting is given up.
@@ -58,8 +65,10 @@ class WaitPolicy:
     multiplier: float = field(default=1.5, validator=_in_range(1))
     maximum: float = field(default=15.0, validator=_in_range(0.01))
     minimum: float = field(default=0.05, validator=_in_range(0.01))
-    jitter: Callable[[float], float] = spread
-    wait_gen: WaitGenerator | None = None
+    jitter: Callable[[float], float] = field(default=spread, validator=_callable)
+    wait_gen: WaitGenerator | None = field(
+        default=None, validator=attrs.validators.optional(_callable)
+    )
     max_silence: float = field(default=300.0, validator=_in_range(0))
     on_suspended: Literal["wait", "raise"] = field(default="wait", validator=_word)
 
@@ -70,16 +79,44 @@ def schedule(policy: WaitPolicy) -> Iterator[float]:
     if policy.wait_gen is None:
         intervals = backoff.expo(
             base=policy.multiplier,
-            factor=policy.first_look,
+            # From 0 it would never grow, and overflow in the end.
+            factor=max(policy.first_look, policy.minimum),
             max_value=policy.maximum,
         )
     else:
         intervals = policy.wait_gen()
     latest = policy.maximum
-    for interval in intervals:
-        if interval is None:  # backoff 2 is primed by a first None
-            continue
-        latest = interval
-        yield max(policy.minimum, policy.jitter(interval))
+    with suppress(OverflowError):  # where a generator without a maximum ends
+        for number, interval in enumerate(intervals):
+            if interval is None and number == 0:  # backoff 2 is primed by a first None
+                continue
+            latest = latest if interval is None else interval
+            yield max(policy.minimum, policy.jitter(latest))
     while True:  # a generator that ends goes on with its last interval
         yield max(policy.minimum, policy.jitter(latest))
+
+
+class Timetable:
+    """When a run is looked at next; a later wait goes on where an earlier one left.
+
+    Otherwise somebody who waits again and again for less than the first interval would
+    never look at all.
+
+    Args:
+        policy: What the intervals come from.
+        due: The loop's time of the first look; None: one interval from the first wait.
+    """
+
+    __slots__ = ("_due", "_intervals")
+
+    def __init__(self, policy: WaitPolicy, due: float | None = None) -> None:
+        self._intervals = schedule(policy)
+        self._due = due
+
+    async def next_look(self) -> None:
+        """Sleep until a look is due."""
+        now = asyncio.get_running_loop().time()
+        if self._due is None:
+            self._due = now + next(self._intervals)
+        await asyncio.sleep(max(0.0, self._due - now))
+        self._due = None

@@ -92,8 +92,10 @@ def converter(zone: tzinfo) -> cattrs.Converter:
 
 def read_status(word: object, kind: type[_Status]) -> _Status:
     """Read a status word in any case; any that is not known is `UNKNOWN`."""
-    known = _STATUSES.get(word.strip().upper()) if isinstance(word, str) else None
-    return kind[known or "UNKNOWN"]
+    # Not ASCII is not known: "FI" can be one letter that becomes two in capitals.
+    if not isinstance(word, str) or not word.isascii():
+        return kind["UNKNOWN"]
+    return kind[_STATUSES.get(word.strip().upper(), "UNKNOWN")]
 
 
 def read_text(value: object) -> str:

@@ -7,7 +7,7 @@ from attrs import evolve, field, frozen
 
 from dpa_async.models import AccessToken
 
-Budget = Literal["reads", "submissions"]
+Budget = Literal["reads", "submissions", "tokens"]
 
 
 @frozen(kw_only=True)

@@ -59,7 +59,7 @@ def execution(
     row = _started(_translated(settings, request, reply))
     try:
         run_id = read_text(row.get("instanceId"))
-        answered_id = read_text(row.get("modelId", workflow_id))
+        answered_id = read_text(row.get("modelId") or workflow_id)
     except TypeError:
         run_id = answered_id = ""
     if not run_id:

@@ -32,9 +32,9 @@ def authorize(settings: Settings) -> Request:
         headers={**_SHARED_HEADERS, **settings.headers},
         body=None,
         own_connection=True,
-        budget="submissions",
+        budget="tokens",
         max_body_bytes=settings.max_body_bytes,
-        secrets=(settings.client_secret, settings.client_id),
+        secrets=(*settings.secrets, settings.client_id),
         secret_answer=True,
     )
 
@@ -59,9 +59,9 @@ def exchange_code(settings: Settings, code: str) -> Request:
         body=body,
         repeatable=False,
         own_connection=True,
-        budget="submissions",
+        budget="tokens",
         max_body_bytes=settings.max_body_bytes,
-        secrets=(settings.client_secret, settings.client_id, code),
+        secrets=(*settings.secrets, settings.client_id, code),
         secret_answer=True,
     )
 
@@ -114,7 +114,7 @@ def execute(
         own_connection=True,
         budget="submissions",
         max_body_bytes=settings.max_body_bytes,
-        secrets=() if callback_url is None else (callback_url,),
+        secrets=(*settings.secrets, *([callback_url] if callback_url else [])),
     )
 
 
@@ -135,6 +135,7 @@ def run_status(settings: Settings, run: RunRef) -> Request:
         headers=_headers(settings, _FORM),
         body=None,
         max_body_bytes=settings.max_body_bytes,
+        secrets=settings.secrets,
     )
 
 
@@ -182,6 +183,7 @@ def _read(
         headers=_headers(settings, _JSON),
         body=_encode(operation, dict(body)),
         max_body_bytes=max_body_bytes or settings.max_body_bytes,
+        secrets=settings.secrets,
     )
 
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import itertools
+import json
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
 from dpa_async.simulator import (
+    Application,
     Behaviour,
     Fault,
     MemorySimulator,
+    Request,
     SimulatedWorkflow,
     Simulator,
 )
+from dpa_async.simulator.virtual_time import run
 
 QUICK = Behaviour(callback_interval=0.02)
 
@@ -314,21 +318,56 @@ def test_closing_ends_the_courier_and_going_on_hires_another(memory):
     memory.run(main())
 
 
-def test_a_simulator_goes_on_in_another_loop(memory):
-    simulator = MemorySimulator(duration=10)
+def test_a_simulator_goes_on_in_another_loop():
+    receive = Receiver()
+    simulator = MemorySimulator(
+        duration=10,
+        deliver_callback=receive,
+        behaviour=Behaviour(applications=(Application("id", "secret"),)),
+    )
+
+    async def post(path, **body):
+        answer = await simulator.exchange(
+            "POST",
+            simulator.url + path,
+            {"authorization": f"Bearer {tokens[0]}" if tokens else ""},
+            json.dumps(body).encode(),
+            on_sent=lambda: None,
+            own_connection=False,
+            max_body_bytes=1000,
+        )
+        return json.loads(answer[2])
 
     async def before():
-        now = simulator.now()
-        run = simulator.platform.execute_as_other_user("wf", now)
+        path = "/api/dp/auth/oauth/authorize?client_id=id&response_type=code&scope=all"
+        request = Request("GET", path)
+        code = json.loads(simulator.platform.handle(request, simulator.now()).body)
+        answer = await post(
+            "/api/dp/auth/oauth/token",
+            code=code["data"]["code"],
+            client_id="id",
+            client_secret="secret",
+            grant_type="authorization_code",
+        )
+        tokens.append(answer["data"]["access_token"])
+        await post("/api/dpa/process/execute/wf", callbackUrl="u")
         await asyncio.sleep(5)
-        return run, simulator.now()
-
-    async def after():
         return simulator.now()
 
-    run, stopped = memory.run(before())
-    assert run.status_at(stopped) == "RUNNING"
-    assert memory.run(after()) == pytest.approx(stopped)
+    async def after():
+        now = simulator.now()
+        await asyncio.sleep(1)
+        await post("/api/dpa/process/processModel/listAll")
+        await asyncio.sleep(10)
+        await simulator.aclose()
+        return now
+
+    tokens = []
+    stopped = run(before())
+    [started] = simulator.platform.executions("wf")
+    assert started.status_at(stopped) == "RUNNING"
+    assert run(after()) == pytest.approx(stopped)
+    assert len(receive.calls) == 1
 
 
 def test_a_receivers_own_mistake_is_shown_at_the_end(memory):

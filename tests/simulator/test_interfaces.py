@@ -3,6 +3,8 @@
 import asyncio
 import json
 import math
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -607,6 +609,19 @@ def test_the_ledger_counts_what_came(face):
             assert list(dpa.platform.runs) == [ids["instanceId"]]
 
     face.run(main())
+
+
+def test_the_date_goes_on(memory):
+    async def main():
+        async with memory.open() as dpa:
+            dates = []
+            for _ in range(3):
+                dates.append((await dpa.authorize()).headers["date"])
+                await asyncio.sleep(60)
+            first, second, third = map(parsedate_to_datetime, dates)
+            assert second - first == third - second == timedelta(seconds=60)
+
+    memory.run(main())
 
 
 def test_answers_are_json_with_a_date(face):

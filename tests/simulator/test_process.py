@@ -1,6 +1,7 @@
 """The process face, as a real process."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -26,6 +27,8 @@ def process(*, port=0, stdin=False):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # With it, a line that was not flushed would get out all the same.
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
     ) as child:
         try:
             yield child

@@ -1,6 +1,7 @@
 """The loop whose clock jumps."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -10,6 +11,24 @@ import time
 import pytest
 
 from dpa_async.simulator.virtual_time import VirtualTimeLoop, run
+
+
+@contextlib.contextmanager
+def waking_thread(wake):
+    """A thread that wakes the loop, but not at once."""
+    loop = asyncio.get_running_loop()
+
+    def work():
+        threading.Event().wait(0.05)
+        with contextlib.suppress(RuntimeError):  # nobody waited: the loop is closed
+            loop.call_soon_threadsafe(wake)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def now():
@@ -150,19 +169,9 @@ def test_an_executor_that_is_shut_lets_time_go_on():
 
 def test_a_thread_of_ones_own_is_not_a_deadlock():
     async def main():
-        loop = asyncio.get_running_loop()
         woken = asyncio.Event()
-        armed = threading.Event()
-
-        def work():
-            armed.wait()
-            loop.call_soon_threadsafe(woken.set)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        loop.call_soon(armed.set)
-        await woken.wait()
-        thread.join()
+        with waking_thread(woken.set):
+            await woken.wait()
         return True
 
     assert run(main())
@@ -170,17 +179,16 @@ def test_a_thread_of_ones_own_is_not_a_deadlock():
 
 def test_a_grace_lets_threads_be_first():
     async def main():
-        loop = asyncio.get_running_loop()
         woken = asyncio.Event()
-        thread = threading.Thread(target=loop.call_soon_threadsafe, args=(woken.set,))
-        loop.call_soon(thread.start)
         start = now()
-        async with asyncio.timeout(1):
-            await woken.wait()
-        thread.join()
+        with waking_thread(woken.set):
+            async with asyncio.timeout(1):
+                await woken.wait()
         return now() - start
 
     assert run(main(), thread_grace=10) == 0
+    with pytest.raises(TimeoutError):
+        run(main())
 
 
 def test_sockets_work():
@@ -202,23 +210,21 @@ def test_sockets_work():
     assert run(main()) == b"hello\n"
 
 
-def test_signals_arrive():
+def test_what_may_come_over_a_wire_is_waited_for():
     async def main():
         loop = asyncio.get_running_loop()
-        stopped = asyncio.Event()
-        loop.add_signal_handler(signal.SIGUSR1, stopped.set)
-        one, other = socket.socketpair()  # something real to wait for
+        one, other = socket.socketpair()
         one.setblocking(False)
-        waiting = asyncio.create_task(loop.sock_recv(one, 1))
-        loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
-        await stopped.wait()
-        other.send(b"x")
-        assert await waiting == b"x"
+        loop.add_signal_handler(signal.SIGALRM, other.send, b"x")
+        signal.setitimer(signal.ITIMER_REAL, 0.05)  # no thread, no timer of the loop
+        received = await loop.sock_recv(one, 1)
+        loop.remove_signal_handler(signal.SIGALRM)
         one.close()
         other.close()
-        loop.remove_signal_handler(signal.SIGUSR1)
+        return received
 
-    run(main())
+    assert threading.active_count() == 1
+    assert run(main()) == b"x"
 
 
 def test_time_can_be_made_to_stand_still():

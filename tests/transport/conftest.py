@@ -1,0 +1,44 @@
+"""The helpers beside the tests can be imported by their names; certificates."""
+
+import datetime
+import ssl
+import sys
+from pathlib import Path
+
+import pytest
+import trustme
+from attrs import frozen
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@frozen
+class Certificates:
+    """A certificate authority of our own, and whom it vouches for."""
+
+    trusting: ssl.SSLContext
+    good: ssl.SSLContext
+    expired: ssl.SSLContext
+    of_another_host: ssl.SSLContext
+    of_nobody_known: ssl.SSLContext
+
+
+def _serving(authority, host="127.0.0.1", **options):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host, **options).configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    authority = trustme.CA()
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
+    return Certificates(
+        trusting=trusting,
+        good=_serving(authority),
+        expired=_serving(authority, not_before=long_ago, not_after=long_ago),
+        of_another_host=_serving(authority, "elsewhere.example"),
+        of_nobody_known=_serving(trustme.CA()),
+    )

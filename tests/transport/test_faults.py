@@ -1,0 +1,122 @@
+"""Every fault of the catalogue, at every interface, plain and TLS, fresh and reused."""
+
+import asyncio
+import itertools
+
+import fault_catalogue
+import pytest
+from attrs import frozen
+from calls import (
+    INTERFACES,
+    REUSED_STALL,
+    STALL,
+    Ask,
+    GivenTokens,
+    check,
+    outcome_of,
+    reused,
+    settings_of,
+    the_first,
+)
+from fault import ANSWER, Fault
+from raw_platform import RawPlatform
+from watching import play
+
+from dpa_async import DPAClient, DPAError
+
+AT_ONCE = 40
+
+EXECUTE = ("execute",)
+TOKENS = ("authorize", "token")
+READS = ("listVar", "getProcessRunStatus", "listAll", "getOutParamByModelId")
+
+# What comes as HTTP means the same over TLS and on a connection that was used before:
+# there it is tried at one interface only.
+ANSWERS = ("The answer's body", "Status and code")
+AS_HTTP = {name for part in ANSWERS for name in fault_catalogue.CHAPTERS[part]}
+ON_SOCKETS = fault_catalogue.FAULTS.keys() - AS_HTTP
+
+
+@frozen
+class Case:
+    name: str
+    fault: Fault
+    operation: str
+    once: bool  # the second exchange of a connection, or every one
+
+    @property
+    def settings(self):
+        if not self.fault.stalls:
+            return {}
+        return {"request_timeout": REUSED_STALL if self.once else STALL}
+
+    @property
+    def broken(self):
+        return reused if self.once else the_first(self.fault.times)
+
+    def __str__(self):
+        return f"{self.operation}{' once' if self.once else ''}: {self.name}"
+
+
+def cases(operations, names):
+    for name, operation in itertools.product(sorted(names), operations):
+        fault = fault_catalogue.FAULTS[name]
+        if operation not in fault.skipped:
+            yield Case(name, fault, operation, once=False)
+        if operation == READS[0] or (name in ON_SOCKETS and operation in READS):
+            yield Case(name, fault, operation, once=True)
+
+
+async def break_one(case, tls, trusting, elsewhere):
+    """Play one case; gives what is wrong with its outcome, if anything is."""
+    platform = RawPlatform(case.fault.script, case.broken, tls, elsewhere=elsewhere)
+    async with platform:
+        needs_token = case.operation not in {"authorize", "token"}
+        tokens = GivenTokens(platform) if needs_token else None
+        settings = settings_of(platform, ssl=trusting, **case.settings)
+        interface = INTERFACES[case.operation]
+        async with DPAClient(settings, tokens=tokens) as client:
+            if case.once:
+                before = Ask(platform, client)
+                assert interface.is_true(before, await interface.call(before))
+            since = len(platform.requests)
+            ask = Ask(platform, client)
+            outcome = await outcome_of(interface.call(ask))
+        check(case.operation, ask, outcome, since)
+    got = f"`{type(outcome).__name__}`" if isinstance(outcome, DPAError) else ANSWER
+    wanted = case.fault.wanted(case.operation, once=case.once)
+    assert got in wanted, f"{got} instead of {wanted}: {outcome!r}"
+
+
+async def break_all(cases, tls, trusting):
+    gate = asyncio.Semaphore(AT_ONCE)
+    wrong = []
+
+    async def one(case, elsewhere):
+        async with gate:
+            try:
+                await break_one(case, tls, trusting, elsewhere)
+            except Exception as error:  # noqa: BLE001 - all that are wrong are told
+                wrong.append(f"{case}: {error!r}")
+
+    async with RawPlatform() as thief:
+        await asyncio.gather(*(one(case, thief.url) for case in cases))
+        assert not thief.connections, "something followed a redirect"
+    return wrong
+
+
+@pytest.mark.parametrize("over", ["plain", "TLS"])
+@pytest.mark.parametrize("operations", [EXECUTE, TOKENS, READS], ids="-".join)
+def test_each_fault_ends_as_the_catalogue_says(operations, over, certificates):
+    names = fault_catalogue.FAULTS if over == "plain" else ON_SOCKETS
+    tls = certificates.good if over == "TLS" else None
+    wrong = play(
+        break_all(cases(operations, names), tls, certificates.trusting),
+        debug=operations is EXECUTE,
+    )
+    assert not wrong, "\n".join(wrong)
+
+
+def test_there_are_faults_enough():
+    assert len(ON_SOCKETS) >= 45
+    assert {*EXECUTE, *TOKENS, *READS} == INTERFACES.keys()
