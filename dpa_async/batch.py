@@ -97,6 +97,7 @@ class Batch(AsyncIterator[RunOutcome]):
         self._in_hand = asyncio.Semaphore(_READ_AHEAD * concurrency)
         self._owner = Owner()  # of the feeder, and of a worker per request in hand
         self._runner: Runner | None = None
+        self._keys: set[str | None] = set()
         self._outcomes: deque[RunOutcome] = deque()
         self._failure: BaseException | None = None  # the source's, told at the end
         self._bug: BaseException | None = None  # a worker's, told at once
@@ -178,6 +179,12 @@ class Batch(AsyncIterator[RunOutcome]):
         if not isinstance(request, RunRequest):
             refuse("the source", f"gave {type(request).__name__}: give RunRequest")
         await self._in_hand.acquire()
+        if request.key is not None and request.key in self._keys:
+            error = ConfigurationError(f"key {request.key!r} is in the batch already")
+            self._outcomes.append(RunOutcome(request, error=error))
+            self._news.set()
+            return
+        self._keys.add(request.key)
         self._spawn(self._work(runner, request))
 
     async def _work(self, runner: Runner, request: RunRequest) -> None:

@@ -1,15 +1,15 @@
 """`DPAClient`: the platform's interfaces, one method each, typed."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol, Self, TypeVar, cast
 
 import aiohttp
 
 from dpa_async.auth import TokenManager, TokenProvider
-from dpa_async.checks import check_type
-from dpa_async.errors import AuthenticationError, ConfigurationError
+from dpa_async.checks import check_type, refuse
+from dpa_async.errors import AuthenticationError, ConfigurationError, DPAError
 from dpa_async.models import (
     AccessToken,
     Execution,
@@ -82,7 +82,7 @@ class DPAClient:
         self._adopted: list[Companion] = []
         self._closing = asyncio.Lock()
         # A token that was refused just after it was fetched, and until when it counts.
-        self._refused_afresh = ("", 0.0)
+        self._refused_afresh = ("", "", 0.0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -107,10 +107,13 @@ class DPAClient:
         """Close what lives with the client, then its connections; raises nothing."""
         self._closed = True
         async with self._closing:  # who closes as well waits until it is done
-            while self._adopted:
-                await self._adopted.pop().aclose()
-            while self._owned:
-                await self._owned.pop().aclose()
+            # Forgotten only when it is closed: closing can be cancelled, and resumed.
+            for owned in (self._adopted, self._owned):
+                while owned:
+                    companion = owned[-1]
+                    await companion.aclose()
+                    if companion in owned:
+                        owned.remove(companion)
 
     def companion(self, kind: Callable[[Self], _C]) -> _C:
         """Give the one `kind(client)` that is made at first use and adopted.
@@ -204,10 +207,15 @@ class DPAClient:
         read = partial(replies.execution, self.settings, workflow_id)
         return await self._call(request, read, departure)
 
-    async def get_run_status(self, run: RunRef) -> RunStatus:
+    async def get_run_status(self, run: RunRef, *, repeat: bool = True) -> RunStatus:
         """Ask how a run is: the only thing that decides whether it ended.
 
         Rests on interface 4, getProcessRunStatus.
+
+        Args:
+            run: Which run.
+            repeat: Whether to ask again where there is no usable answer; False for who
+                asks again anyway.
 
         Raises:
             ConfigurationError: The run is another platform's.
@@ -217,7 +225,7 @@ class DPAClient:
         """
         self.check_origin(run)
         return await self._call(
-            requests.run_status(self.settings, run),
+            requests.run_status(self.settings, run, repeatable=repeat),
             partial(replies.run_status, self.settings, run),
         )
 
@@ -269,38 +277,47 @@ class DPAClient:
 
         async def token() -> AccessToken:
             nonlocal used
-            current = await self.tokens.get()
+            current = await _provided(self.tokens.get())
             used = current.value
             return current
 
         try:
             return await self._transport.call(request, read, departure, token)
         except AuthenticationError as refusal:
-            if not self._worth_renewing(refusal, used, departure):
+            if not self._worth_renewing(request, refusal, used, departure):
                 raise
-        await self.tokens.renew(rejected=used)
+        await _provided(self.tokens.renew(rejected=used))
         try:
             return await self._transport.call(request, read, departure, token)
         except AuthenticationError:
             now = asyncio.get_running_loop().time()
-            self._refused_afresh = (used, now + _REFUSED_AFRESH)
+            self._refused_afresh = (used, request.operation, now + _REFUSED_AFRESH)
             raise
 
     def _worth_renewing(
-        self, refusal: AuthenticationError, used: str, departure: Departure | None
+        self,
+        request: Request,
+        refusal: AuthenticationError,
+        used: str,
+        departure: Departure | None,
     ) -> bool:
         """Tell whether another token could help.
 
-        Not where there is none to be had, where nobody waits any more, and where a
-        fresh one was just refused too: it is then about something else than the token,
-        and a thousand runs must not fetch a thousand tokens to be told the same.
+        Not where there is none to be had, where nobody waits any more, and where this
+        one was refused for the same kind of read just after it was fetched: it is then
+        about something else than the token, and a thousand runs must not fetch a
+        thousand tokens to be told the same.
         """
         if not used or refusal.operation in _TOKEN_OPERATIONS:
             return False
         if departure is not None and departure.abandoned:
             return False
-        token, until = self._refused_afresh
-        return used != token or asyncio.get_running_loop().time() >= until
+        if departure is not None:  # an execute is worth a token, always
+            return True
+        token, operation, until = self._refused_afresh
+        if (used, request.operation) != (token, operation):
+            return True
+        return asyncio.get_running_loop().time() >= until
 
     def _check_usable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -312,3 +329,21 @@ class DPAClient:
         elif self._loop is not loop:
             msg = "the client belongs to another event loop: make one in each loop"
             raise ConfigurationError(msg)
+
+
+async def _provided(giving: Awaitable[AccessToken]) -> AccessToken:
+    """Take what a token provider gives; a foreign one can make mistakes.
+
+    Raises:
+        ConfigurationError: It raised something foreign, or gave no token.
+    """
+    try:
+        token = await giving
+    except DPAError:
+        raise
+    except Exception as error:  # noqa: BLE001 - its words could hold the secret
+        problem = f"raised {type(error).__name__}"
+    else:
+        check_type("the token provider's token", token, AccessToken)
+        return token
+    return refuse("the token provider", f"{problem}: it has to give an AccessToken")

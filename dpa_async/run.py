@@ -190,12 +190,19 @@ class Run:
         )
 
     async def _wait_for_end(self) -> RunStatus:
-        return await wait_for_end(self.ref, self._look, self._timetable, self._policy)
+        try:
+            return await wait_for_end(
+                self.ref, self._look, self._timetable, self._policy
+            )
+        except ConfigurationError as error:
+            error.about(ref=self.ref)
+            raise
 
     async def _look(self) -> RunStatus:
         self.looks += 1
         try:
-            status = await self._client.get_run_status(self.ref)
+            # Not repeated where it fails: the schedule does that.
+            status = await self._client.get_run_status(self.ref, repeat=False)
         except DPAError as error:
             self._announce(Looked, self.ref, None)
             error.about(ref=self.ref)

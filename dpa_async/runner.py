@@ -134,7 +134,8 @@ class Runner:
             check_type("key", key, str)
         order = Order(
             submission=self._intent(workflow_id, params, key),
-            params=copy.deepcopy(params),  # what is meant now, whatever becomes of it
+            # What is meant now, whatever becomes of the caller's mapping.
+            params=None if params is None else copy.deepcopy(dict(params)),
             if_busy=if_busy,
             validate=validate,
             outputs=outputs,
@@ -188,7 +189,7 @@ class Runner:
         """
         self._owner.closed = True
         while self._dependants:
-            await self._dependants.pop().aclose()
+            await self._dependants[-1].aclose()
         out = {
             task for task, order in self._attempts.items() if order.departure.abandon()
         }
@@ -249,8 +250,9 @@ class Runner:
             submitted_at=datetime.now(UTC),
             wants_outputs=order.outputs,
         )
+        run = self._keep(run)
         self._announce(Submitted, order.submission.key, run.ref)
-        return self._keep(run)
+        return run
 
     def _run(
         self,

@@ -12,9 +12,6 @@ from dpa_async.errors import (
 from dpa_async.models import RunRef, RunStatus
 from dpa_async.waiting.schedules import Timetable, WaitPolicy
 
-_LEAST_PATIENCE = 5.0
-"""Seconds that a look has at the least, however short `max_silence` is."""
-
 
 async def wait_for_end(
     ref: RunRef,
@@ -42,8 +39,7 @@ async def wait_for_end(
     heard_at = loop.time()
     while True:
         await timetable.next_look()
-        patience = max(heard_at + policy.max_silence, loop.time() + _LEAST_PATIENCE)
-        seen = await _look_until(patience, look)
+        seen = await _look(look)
         if isinstance(seen, RunStatus):
             heard_at = loop.time()
             if seen.ended:
@@ -57,14 +53,11 @@ async def wait_for_end(
             )
 
 
-async def _look_until(
-    patience: float, look: Callable[[], Awaitable[RunStatus]]
-) -> RunStatus | str:
-    """Look once; where that fails, or takes too long, give the reason."""
+async def _look(look: Callable[[], Awaitable[RunStatus]]) -> RunStatus | str:
+    """Look once; where that fails, give the reason."""
     try:
-        async with asyncio.timeout_at(patience):
-            return await look()
+        return await look()
     except ConfigurationError:
         raise
-    except (DPAError, TimeoutError) as error:
-        return str(error) or "there was no answer in time"
+    except DPAError as error:
+        return str(error)

@@ -107,16 +107,29 @@ class Timetable:
         due: The loop's time of the first look; None: one interval from the first wait.
     """
 
-    __slots__ = ("_due", "_intervals")
+    __slots__ = ("_due", "_intervals", "_policy")
 
     def __init__(self, policy: WaitPolicy, due: float | None = None) -> None:
+        self._policy = policy
         self._intervals = schedule(policy)
         self._due = due
 
     async def next_look(self) -> None:
-        """Sleep until a look is due."""
+        """Sleep until a look is due.
+
+        Raises:
+            ConfigurationError: The policy's generator or jitter raised.
+        """
         now = asyncio.get_running_loop().time()
         if self._due is None:
-            self._due = now + next(self._intervals)
+            self._due = now + self._interval()
         await asyncio.sleep(max(0.0, self._due - now))
         self._due = None
+
+    def _interval(self) -> float:
+        try:
+            return next(self._intervals)
+        except Exception as error:  # noqa: BLE001 - the user's code, and a run is there
+            problem = f"raised {type(error).__name__}: {error}"
+        self._intervals = schedule(self._policy)
+        return refuse("the wait policy", problem)

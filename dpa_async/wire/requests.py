@@ -118,7 +118,7 @@ def execute(
     )
 
 
-def run_status(settings: Settings, run: RunRef) -> Request:
+def run_status(settings: Settings, run: RunRef, *, repeatable: bool = True) -> Request:
     """Ask for the status of a run (4).
 
     Raises:
@@ -134,6 +134,7 @@ def run_status(settings: Settings, run: RunRef) -> Request:
         # A content type without content, as the document has it.
         headers=_headers(settings, _FORM),
         body=None,
+        repeatable=repeatable,
         max_body_bytes=settings.max_body_bytes,
         secrets=settings.secrets,
     )
