@@ -158,6 +158,7 @@ REFUSED = {
     "proxy: question": ({"proxy": "http://me:1?hidden@proxy"}, "are percent-encoded"),
     "proxy: letters": ({"proxy": "http://me:hidden/1@proxy"}, "proxy is not a URL"),
     "proxy: socks": ({"proxy": "socks5://proxy:1080"}, "proxy is not http(s)://"),
+    "proxy: no host": ({"proxy": "http://me:hidden@:3128"}, "proxy is not http(s)://"),
     "proxy: type": ({"proxy": 5}, "proxy is of type int"),
     "TLS": ({"ssl": "no"}, "ssl is of type str"),
     "allow_http": ({"allow_http": "no"}, "allow_http is of type str: give a bool"),

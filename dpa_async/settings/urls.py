@@ -135,7 +135,7 @@ def _split(field: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         readable = parts.port != 0  # reading a port that is no number raises
-    except (ValueError, AttributeError, TypeError):
+    except ValueError:
         readable = False
     if not readable:
         refuse(field, "is not a URL")

@@ -92,7 +92,6 @@ class Simulator(Face):
             courier = asyncio.create_task(self._courier.run())
             stack.push_async_callback(Courier.dismiss, courier)
             await self._listen(stack)
-            stack.push_async_callback(_end, self._handling)
             self._open = stack.pop_all()
         return self
 
@@ -110,10 +109,21 @@ class Simulator(Face):
         server = web.Server(self._handle, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
-        stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(self._hang_up, server, runner)
         site = web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG)
         await site.start()
         self._port = runner.addresses[0][1]
+
+    async def _hang_up(self, server: web.Server, runner: web.ServerRunner) -> None:
+        for site in runner.sites:
+            await site.stop()
+        # Taken first: a connection forgets its transport when its handler ends.
+        transports = [connection.transport for connection in server.connections]
+        await _end(self._handling)
+        for transport in transports:
+            if transport is not None:
+                transport.abort()  # with all that its caller never read
+        await runner.cleanup()
 
     async def _handle(self, raw: web.BaseRequest) -> web.StreamResponse:
         task = cast("asyncio.Task[object]", asyncio.current_task())

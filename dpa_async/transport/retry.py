@@ -31,6 +31,7 @@ _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 5.0
 _SHORTEST_WAIT = 0.05
 _LONGEST_PAUSE = 60.0
+_LARGE = 2**18
 _UNTOLD_PAUSE = 1.0
 _BAD_GATEWAYS = frozenset({500, 502, 503, 504})
 
@@ -83,6 +84,18 @@ def _sent_before(problem: DPAError) -> DPAError:
     )
 
 
+async def _read(
+    read: Callable[[Request, Reply], _T], request: Request, reply: Reply
+) -> _T:
+    """Read an answer: a large one in a thread, so that the loop goes on meanwhile.
+
+    Not that of an execute: to give up on it now would be to lose a run that is known.
+    """
+    if len(reply.body) <= _LARGE or not request.repeatable:
+        return read(request, reply)
+    return await asyncio.to_thread(read, request, reply)
+
+
 class Transport:
     """Carries requests to their answers.
 
@@ -123,7 +136,7 @@ class Transport:
         for repeats, wait in enumerate(retry_waits()):
             try:
                 ready, reply = await self._once(request, departure, token)
-                return read(ready, reply)
+                return await _read(read, ready, reply)
             except DPAError as error:
                 problem = error
             if departure.abandoned or not self._may_repeat(

@@ -6,8 +6,12 @@ import re
 from collections.abc import Callable
 from typing import NoReturn, cast
 
+from dpa_async.wire.json_pieces import decode_in_pieces
+
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPED_SURROGATE = re.compile(_SURROGATE.pattern.decode())
+_LARGE = 2**20  # 10 ms or so, and a thread that decodes would hold up all the others
 _SMALLEST = -(2**63)
 _LARGEST = 2**64 - 1  # what is beyond comes as a float
 
@@ -19,7 +23,8 @@ def decode(body: bytes) -> object:
         ValueError: It is not UTF-8, not JSON, nested too deep, or holds NaN or a number
             too long to read.
     """
-    return _decode(body.removeprefix(_BOM))
+    text = body.removeprefix(_BOM)
+    return _decode(text) if len(text) <= _LARGE else _decode_large(text)
 
 
 def as_object(value: object) -> dict[str, object] | None:
@@ -41,6 +46,22 @@ def encode(value: object) -> bytes:
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
+
+
+def _decode_large(text: bytes) -> object:
+    """Decode to the same values and the same refusals, a piece at a time."""
+    try:
+        return decode_in_pieces(text, _scan)
+    except RecursionError:
+        deep = "nested too deep"
+    raise ValueError(deep)
+
+
+def _scan(text: str, at: int) -> tuple[object, int]:
+    value, end = _DECODER.raw_decode(text, at)
+    if _ESCAPED_SURROGATE.search(text, at, end):
+        _ = json.dumps(value, ensure_ascii=False).encode()
+    return value, end
 
 
 def _standard_decode(text: bytes) -> object:
@@ -75,6 +96,10 @@ def _no_constant(name: str) -> NoReturn:
     msg = f"{name} is not JSON"
     raise ValueError(msg)
 
+
+_DECODER = json.JSONDecoder(
+    parse_int=_whole, parse_float=_finite, parse_constant=_no_constant
+)
 
 _decode: Callable[[bytes], object]
 try:

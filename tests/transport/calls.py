@@ -40,7 +40,7 @@ class GivenTokens:
     async def get(self):
         return self._token
 
-    async def renew(self, *, rejected):
+    async def renew(self, *, rejected):  # noqa: ARG002
         self._token = AccessToken(self._platform.new_token(), 3600)
         return self._token
 
@@ -69,7 +69,7 @@ class Ask:
 
     @property
     def run(self):
-        return RunRef(self.platform.url, self.workflow_id, self.run_id)
+        return RunRef(self.client.settings.base_url, self.workflow_id, self.run_id)
 
 
 @frozen(kw_only=True)

@@ -1,6 +1,6 @@
 """The helpers beside the tests can be imported by their names; certificates."""
 
-import datetime
+import datetime as dt
 import ssl
 import sys
 from pathlib import Path
@@ -21,6 +21,7 @@ class Certificates:
     expired: ssl.SSLContext
     of_another_host: ssl.SSLContext
     of_nobody_known: ssl.SSLContext
+    asking_back: ssl.SSLContext
 
 
 def _serving(authority, host="127.0.0.1", **options):
@@ -34,11 +35,15 @@ def certificates():
     authority = trustme.CA()
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
+    long_ago = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+    asking_back = _serving(authority)
+    authority.configure_trust(asking_back)
+    asking_back.verify_mode = ssl.CERT_REQUIRED
     return Certificates(
         trusting=trusting,
         good=_serving(authority),
         expired=_serving(authority, not_before=long_ago, not_after=long_ago),
         of_another_host=_serving(authority, "elsewhere.example"),
         of_nobody_known=_serving(trustme.CA()),
+        asking_back=asking_back,
     )

@@ -66,6 +66,19 @@ def lost(script, **changes):
     return fault.but(**changes)
 
 
+def unsent(script, **changes):
+    """No connection: whatever it is, it is sent again."""
+    fault = Fault(
+        script=script,
+        verdict=NOT_SENT,
+        execute=TRANSPORT,
+        started=NONE,
+        read=TRANSPORT,
+        once=ANSWER,
+    )
+    return fault.but(**changes)
+
+
 def foreign(script, **changes):
     """An answer that is not the platform's: nobody says it again for being asked."""
     fault = Fault(

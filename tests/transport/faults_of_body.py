@@ -4,7 +4,7 @@ import gzip
 import json
 import zlib
 
-from fault import UNEXPECTED, answering, foreign, harmless
+from fault import answering, foreign, harmless
 from raw_platform import Talk, envelope, http
 
 CAP = 100_000

@@ -95,16 +95,19 @@ class Talk:
     def take(self, size, at_most=2**16):
         """Read so many bytes, whatever they mean."""
         while len(self._buffer) < size:
-            self._more(at_most)
+            self.more(at_most)
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
         return taken
+
+    def peek(self):
+        return self._buffer
 
     def put_back(self, data):
         self._buffer = data + self._buffer
 
     def head(self):
         while b"\r\n\r\n" not in self._buffer:
-            self._more()
+            self.more()
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         line, *fields = head.decode().split("\r\n")
         method, target, _ = line.split(" ")
@@ -176,7 +179,7 @@ class Talk:
         if closing:
             self.fin()
 
-    def _more(self, at_most=2**16):
+    def more(self, at_most=2**16):
         try:
             data = self.sock.recv(at_most)
         except OSError:
@@ -208,20 +211,24 @@ class RawPlatform:
     threads: list[threading.Thread] = field(factory=list)
     down: threading.Event = field(factory=threading.Event)
     _unused: set[str] = field(factory=set)
+    port: int = 0
+    loop: asyncio.AbstractEventLoop | None = None
     _listener: socket.socket = field(init=False)
-    _open: set[socket.socket] = field(factory=set)
+    _held: socket.socket | None = None
+    open_sockets: set[socket.socket] = field(factory=set)
     _runs: "itertools.count[int]" = field(factory=itertools.count)
 
     async def __aenter__(self):
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self._listener.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        self.loop = asyncio.get_running_loop()
+        self.listen()
         return self
 
     async def __aexit__(self, *_):
         self.refuse()
+        if self._held is not None:
+            self._held.close()
         self.down.set()
-        for sock in tuple(self._open):
+        for sock in tuple(self.open_sockets):
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self.threads:
@@ -229,18 +236,29 @@ class RawPlatform:
             assert not thread.is_alive()
 
     @property
-    def port(self):
-        return self._listener.getsockname()[1]
-
-    @property
     def url(self):
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
+    def listen(self):
+        """Accept connections; the port stays the same the second time."""
+        if self._held is not None:
+            self._held.close()
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        self.loop.add_reader(self._listener, self._accept)
+
     def refuse(self):
-        """Listen no more: connections are refused from now on."""
+        """Listen no more: connections are refused from now on.
+
+        The port stays ours, or somebody else could get it and answer.
+        """
         if self._listener.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self._listener)
+            self.loop.remove_reader(self._listener)
             self._listener.close()
+            self._held = socket.socket()
+            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._held.bind(("127.0.0.1", self.port))
 
     def of(self, operation):
         return [seen for seen in self.requests if seen.operation == operation]
@@ -277,8 +295,7 @@ class RawPlatform:
     def _data(self, seen):
         """What an interface answers: it can be told by what was asked."""
         if seen.operation == "execute":
-            ids = {"modelId": seen.workflow_id, "instanceId": f"in{next(self._runs)}"}
-            return ids
+            return {"modelId": seen.workflow_id, "instanceId": f"in{next(self._runs)}"}
         if seen.operation == "listVar":
             return [{"name": f"of {seen.fields['processModelId']}", "type": "running"}]
         if seen.operation == "listAll":
@@ -302,19 +319,20 @@ class RawPlatform:
 
     def _talk(self, sock, number):
         talk = Talk(self, sock, number)
-        self._open.add(sock)
+        self.open_sockets.add(sock)
         try:
             if self.at_once is not None:
                 self.at_once(talk)
             if self.tls is not None:
                 talk.sock = self.tls.wrap_socket(sock, server_side=True)
-                self._open.add(talk.sock)
+                self.open_sockets.discard(sock)
+                self.open_sockets.add(talk.sock)
             while True:
                 (self.script if self.broken(talk) else Talk.serve)(talk)
                 talk.next_request()
         except (Over, OSError):
             pass
         finally:
-            self._open -= {sock, talk.sock}
+            self.open_sockets -= {sock, talk.sock}
             talk.sock.close()
             sock.close()

@@ -7,7 +7,6 @@ import logging
 
 from raw_platform import MARK
 
-
 _LOGS = ("dpa_async", "asyncio", "aiohttp")
 
 

@@ -42,6 +42,12 @@ def workflows(rows, timezone=UTC):
     return replies.workflows(settings, requests.list_workflows(settings), ok(rows))
 
 
+def outputs(rows):
+    settings = with_zone(UTC)
+    request = requests.outputs(settings, RUN, designated_nodes_only=False)
+    return replies.outputs(settings, request, ok(rows))
+
+
 # Statuses.
 
 WORDS = [
@@ -163,3 +169,27 @@ def test_times_come_as_numbers_or_text_or_not_at_all(value, time):
 def test_text_without_a_zone_is_of_the_dialects():
     (row,) = workflows([{"processModelId": "md1", "createTime": "2020-11-30 15:22"}])
     assert row.created_at == datetime(2020, 11, 30, 15, 22, tzinfo=UTC)
+
+
+# Outputs.
+
+
+def test_outputs_are_read_in_their_order():
+    rows = [
+        {"nodeName": "a", "result": '{"x": 1}', "more": 1},
+        {"nodeName": " b ", "result": None},
+        {"nodeName": "a"},
+        {"nodeName": 5, "result": {"x": ["é"]}},
+        {"nodeName": "c", "result": 1.5},
+        {"nodeName": "d", "result": ""},
+    ]
+    read = outputs(rows)
+    assert [(node.node_name, node.result) for node in read] == [
+        ("a", '{"x": 1}'),
+        (" b ", None),
+        ("a", None),
+        ("5", '{"x": ["é"]}'),
+        ("c", "1.5"),
+        ("d", ""),
+    ]
+    assert read.unread is None

@@ -306,11 +306,17 @@ SPELLINGS = {
 }
 a_secret = st.text(
     # nothing of our blot, and as the settings take it
-    st.characters(exclude_categories=("C", "Z"), exclude_characters="*"),
+    st.just(" ") | st.characters(exclude_categories=("C", "Z"), exclude_characters="*"),
     min_size=4,
     max_size=40,
 )
 filler = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_secret_is_blotted_out_whole(name):
+    secret = "/a+b =&<>'\"\\é流z\t/"
+    assert scrub(f"<{SPELLINGS[name](secret)}>", [secret]) == "<***>"
 
 
 def assert_hidden(secret, shown):

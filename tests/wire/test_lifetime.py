@@ -48,6 +48,7 @@ def reply(status=200, **headers):
         ({"exp": T + 3600, "orig_iat": T}, 3600),
         ({"exp": T + 3600, "iat": T + 600, "orig_iat": T}, 3000),
         ({"exp": T + 3600.5, "iat": T}, 3600.5),
+        ({"exp": T + 1, "iat": T}, 1),
         # by the platform's clock, whatever that is
         ({"exp": 3600, "iat": 0}, 3600),
         ({"exp": T + 9 * DAY + 60, "iat": T + 9 * DAY}, 60),

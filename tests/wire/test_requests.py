@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dpa_async import AccessToken, ConfigurationError, Dialect, RunRef, Settings
 from dpa_async.wire import requests
+from dpa_async.wire.messages import Reply
 
 patiently = hypothesis_settings(deadline=None)
 
@@ -134,6 +135,7 @@ def test_a_repr_shows_what_is_asked_and_none_of_it(name, build):
 @each_builder
 def test_a_token_goes_into_the_header_and_among_the_secrets(name, build):
     plain = build(SETTINGS)
+    assert "made+up/Secret==" in plain.secrets
     made = plain.authorized(AccessToken("the-token", 60))
     assert made.headers == {**plain.headers, "Authorization": "Bearer the-token"}
     assert made.secrets == (*plain.secrets, "the-token")
@@ -170,6 +172,10 @@ def test_the_token_request_can_be_a_form():
         b"code=a%2Bcode&client_id=made%2BUp%2FId%3D%3D&client_secret="
         b"made%2Bup%2FSecret%3D%3D&grant_type=authorization_code&user_id=u+1"
     )
+
+
+def test_a_repr_of_a_reply_shows_its_status_alone():
+    assert repr(Reply(200, {"x": "hidden"}, b"hidden")) == "Reply(status=200)"
 
 
 def test_what_is_secret_in_a_request_is_known_to_be():
@@ -243,7 +249,7 @@ def test_seconds_are_whole_and_at_least_one(sync_wait, seconds):
 
 @pytest.mark.parametrize("sync_wait", [-1, float("nan"), float("inf"), "3", True])
 def test_what_is_no_number_of_seconds_is_refused(sync_wait):
-    with pytest.raises(ConfigurationError, match="sync_wait"):
+    with pytest.raises(ConfigurationError, match=r"^sync_wait is"):
         executed(sync_wait=sync_wait)
 
 
@@ -279,14 +285,14 @@ def deep():
 @pytest.mark.parametrize("dialect", ["json", "strings"])
 def test_parameters_that_are_no_json_are_refused(value, dialect):
     settings = Settings(**GOOD, dialect=Dialect(params=dialect))
-    with pytest.raises(ConfigurationError, match="params cannot be sent") as caught:
+    with pytest.raises(ConfigurationError, match=r"^params cannot be sent") as caught:
         executed(settings, {"n": [value], "m": value})
     assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("params", [[1], ["ab"], "text", 5, {1}])
 def test_parameters_that_are_no_mapping_are_refused(params):
-    with pytest.raises(ConfigurationError, match=r"params is \w+: give a mapping"):
+    with pytest.raises(ConfigurationError, match=r"^params is \w+: give a mapping"):
         executed(params=params)
 
 
