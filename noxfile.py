@@ -5,6 +5,7 @@ leaves out the coverage gate); ``nox -s tests -P 3.13`` takes another interprete
 the running one.
 """
 
+import secrets
 import sys
 from pathlib import Path
 
@@ -87,4 +88,17 @@ def dev(session: nox.Session) -> None:
         *(sys.executable, "-m", "pip", "install", "--quiet"),
         *("-e", ".[speed]", *nox.project.dependency_groups(PROJECT, "dev")),
         external=True,
+    )
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """10,000 random faults, cancels and time-outs; `nox -s soak -- 500 seed` others."""
+    install(session, "tests", "-e", ".[speed]")
+    drawn = ["10000", secrets.token_hex(4)]
+    cases, seed = [*session.posargs, *drawn[len(session.posargs) :]]
+    session.run(
+        *("python", "-X", "dev", "-W", "error", "-m", "pytest"),
+        "tests/transport/test_soak.py",
+        env={"SOAK_CASES": cases, "SOAK_SEED": seed},
     )

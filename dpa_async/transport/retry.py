@@ -72,6 +72,16 @@ def retry_waits() -> Iterator[float]:
             yield max(_SHORTEST_WAIT, backoff.full_jitter(wait))
 
 
+def _may_have_run(problem: DPAError) -> bool:
+    match problem:
+        case TransportError(request_sent=sent):
+            return sent
+        case UnexpectedResponseError(retry_after=float()):
+            return False  # turned away before anything was done
+        case _:
+            return True
+
+
 def _sent_before(problem: DPAError) -> DPAError:
     """Tell of a request whose last try was not sent that an earlier one was."""
     if not isinstance(problem, TransportError) or problem.request_sent:
@@ -143,7 +153,7 @@ class Transport:
                 request, problem, departure, repeats
             ):
                 raise _sent_before(problem) if sent else problem
-            sent = sent or departure.left
+            sent = sent or _may_have_run(problem)
             departure.left = False
             await asyncio.sleep(wait)
         raise AssertionError  # the waits have no end

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from attrs import field, frozen
+from fault import ANSWERED, MAYBE, NONE, NOT_SENT, ONE, UNCERTAIN
 from faults_of_body import CAP
 from raw_platform import MARK, RawPlatform, Talk
 
@@ -175,12 +176,27 @@ def check(operation, ask, outcome, since=0):
             assert not wrong, f"{outcome} and it was carried out"
         if operation == "execute":
             _check_execute(outcome, executed)
-    else:
+    elif not isinstance(outcome, asyncio.CancelledError):
         assert INTERFACES[operation].is_true(ask, outcome), f"not true: {outcome}"
     for seen in read:
         if seen.operation in {"authorize", "token", "execute"}:
             assert not seen.position, "over a connection that was used before"
             assert [s.connection for s in read].count(seen.connection) == 1
+
+
+def verdict_on(outcome):
+    """What an exchange ended as, in the words of the catalogue."""
+    if not isinstance(outcome, TransportError):
+        return ANSWERED
+    return MAYBE if outcome.request_sent else NOT_SENT
+
+
+def started(outcome):
+    """Whether an execute started a run, as far as the library knows."""
+    if not isinstance(outcome, DPAError):
+        return ONE
+    told = {Verdict.STARTED: ONE, Verdict.UNCERTAIN: UNCERTAIN}
+    return told.get(verdict(outcome, {999}), NONE)
 
 
 def _check_execute(error, executed):
@@ -202,15 +218,21 @@ def chain(error):
     return found
 
 
-def keeps_its_secrets(error):
-    """See that nothing of an exception shows a secret, in any way it can be shown."""
+def keeps_its_secrets(error, *, harmless=()):
+    """See that nothing of an exception shows a secret, in any way it can be shown.
+
+    Args:
+        error: What a call raised.
+        harmless: Foreign exceptions that may hang on it, since they hold nothing.
+    """
     texts = ["".join(traceback.format_exception(error))]
     for one in chain(error):
         notes = getattr(one, "__notes__", ())
         texts += [str(one), repr(one), repr(one.args), *notes, repr(vars(one))]
     if isinstance(error, DPAError):
         texts.append(pickle.dumps(error).decode("latin-1"))
-        foreign = [type(one) for one in chain(error) if not isinstance(one, DPAError)]
+        ours = (DPAError, *harmless)
+        foreign = [type(one) for one in chain(error) if not isinstance(one, ours)]
         assert not foreign, f"hangs on: {foreign}"
     for text in texts:
         assert MARK not in text, text

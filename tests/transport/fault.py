@@ -13,8 +13,8 @@ UNEXPECTED = "`UnexpectedResponseError`"
 REFUSED_TOKEN = "`AuthenticationError`"
 
 NONE = "no"
-ONE = "one"
-UNCERTAIN = "uncertain"
+ONE = "yes"
+UNCERTAIN = "maybe"
 
 
 @frozen(kw_only=True)

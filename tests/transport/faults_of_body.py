@@ -14,6 +14,9 @@ CAP = 100_000
 _BOMB = gzip.compress(b" " * 2**20) * 64  # members in a row: 64 MiB of 64 KiB
 
 
+_CHUNK = b"3e8\r\n" + b" " * 1_000 + b"\r\n"
+
+
 def _compressed(encoding, compress):
     return foreign(
         answering(lambda body: http(compress(body), f"Content-Encoding: {encoding}"))
@@ -38,7 +41,7 @@ def _for_ever(head):
         talk.carry_out()
         talk.say(head)
         while True:
-            talk.say(b"3\r\n   \r\n" * 10_000 if b"chunked" in head else b" " * 50_000)
+            talk.say(_CHUNK * 50 if b"chunked" in head else b" " * 50_000)
 
     return script
 

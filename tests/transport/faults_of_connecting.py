@@ -127,7 +127,7 @@ FAULTS = {
         started=UNCERTAIN,
     ),
     "TLS wants a certificate of ours": unsent(
-        reaching("asking_back"), verdict=MAYBE, started=UNCERTAIN, once=TRANSPORT
+        reaching("asking_back"), verdict=MAYBE, started=UNCERTAIN
     ),
     "the proxy wants a password": unsent(
         _proxy(_proxy_answers("407 Who Are You", "Proxy-Authenticate: Basic"))

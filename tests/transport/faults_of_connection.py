@@ -6,6 +6,8 @@ from fault import (
     ANSWER,
     ANSWERED,
     MAYBE,
+    NONE,
+    NOT_SENT,
     ONE,
     TRANSPORT,
     UNCERTAIN,
@@ -126,12 +128,22 @@ _AT_EVERY_POINT = {
     for (point, reach), end in itertools.product(POINTS.items(), ENDS)
 }
 
+# It can be over before the connection is seen to be there, and nothing is sent then.
+_TOO_SOON = {
+    "resets (RST) before the request is read": lost(
+        _breaking(_unread, Talk.rst),
+        verdict=f"{MAYBE} or {NOT_SENT}",
+        started=f"{UNCERTAIN} or {NONE}",
+    )
+}
+
 _ODD = {
     "reads the request byte by byte": harmless(_reads_byte_by_byte),
     "answers byte by byte": harmless(_answers_byte_by_byte),
     "answers byte by byte for ever": lost(_answers_for_ever, stalls=True),
     "answers, and resets": lost(
         answering(http, Talk.rst),
+        verdict=f"{ANSWERED} or {MAYBE}",
         execute=f"{ANSWER} or {TRANSPORT}",
         started=f"{ONE} or {UNCERTAIN}",
         read=f"{ANSWER} or {TRANSPORT}",
@@ -154,11 +166,12 @@ _ODD = {
     ),
     "answers 413 before it reads, and resets": foreign(
         _answers_at_once("413 Content Too Large", Talk.rst),
-        verdict=f"{ANSWERED} or {MAYBE}",
+        verdict=f"{ANSWERED} or {MAYBE} or {NOT_SENT}",
         execute=f"{UNEXPECTED} or {TRANSPORT}",
+        started=f"{UNCERTAIN} or {NONE}",
         read=f"{UNEXPECTED} or {TRANSPORT}",
         once=f"{UNEXPECTED} or {ANSWER}",
     ),
 }
 
-FAULTS = _AT_EVERY_POINT | _ODD
+FAULTS = _AT_EVERY_POINT | _TOO_SOON | _ODD

@@ -232,7 +232,8 @@ class RawPlatform:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self.threads:
-            await asyncio.to_thread(thread.join, PATIENCE)
+            if thread.is_alive():
+                await asyncio.to_thread(thread.join, PATIENCE)
             assert not thread.is_alive()
 
     @property
@@ -259,6 +260,12 @@ class RawPlatform:
             self._held = socket.socket()
             self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._held.bind(("127.0.0.1", self.port))
+
+    def refuse_soon(self):
+        """Refuse from the next connection on; for a script, which is a thread's."""
+        done = threading.Event()
+        self.loop.call_soon_threadsafe(lambda: (self.refuse(), done.set()))
+        done.wait(PATIENCE)
 
     def of(self, operation):
         return [seen for seen in self.requests if seen.operation == operation]

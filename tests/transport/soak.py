@@ -21,7 +21,7 @@ from calls import (
     settings_of,
 )
 from fault_catalogue import FAULTS
-from raw_platform import RawPlatform
+from raw_platform import RawPlatform, Talk
 
 from dpa_async import (
     DPAClient,
@@ -36,6 +36,7 @@ from dpa_async.transport import Departure
 
 AT_ONCE = 50
 A_RUN = "a whole run"
+HANDSHAKES = {"close": Talk.fin, "reset": Talk.rst, "stall": Talk.stall}
 IMPATIENT = WaitPolicy(first_look=0.01, maximum=0.05, max_silence=1.0)
 
 
@@ -49,6 +50,8 @@ class Draw:
     first: int  # how many exchanges go well before it begins
     times: int  # how often it then happens
     over_tls: bool
+    handshakes: str | None  # what the first TLS handshakes end in
+    refused_after: float | None  # when the port closes, for good
     own_tokens: bool  # whether the token is asked for, too, over what is broken
     request_timeout: float
     cancelled_after: float | None
@@ -63,6 +66,8 @@ def draw(number, chance):
         first=chance.choice([0, 0, 0, 1, 2, 3]),
         times=chance.choice([1, 1, 2, 1_000]),
         over_tls=chance.random() < 0.3,
+        handshakes=chance.choice([*HANDSHAKES]) if chance.random() < 0.3 else None,
+        refused_after=chance.uniform(0, 0.2) if chance.random() < 0.15 else None,
         own_tokens=chance.random() < 0.3,
         request_timeout=chance.choice([0.05, 0.1, 0.2, 0.3, 0.3, 0.3]),
         cancelled_after=chance.uniform(0, 0.1) if chance.random() < 0.25 else None,
@@ -83,13 +88,26 @@ class Tally:
         return "\n".join(f"{count:7,} {name}" for name, count in rows)
 
 
+def at_once(draw):
+    """Spoil the first handshakes, before there is TLS."""
+    if not (draw.over_tls and draw.handshakes):
+        return None
+    broken = Broken(draw)
+
+    def script(talk):
+        if broken(talk):
+            HANDSHAKES[draw.handshakes](talk)
+
+    return script
+
+
 class Broken:
     """Lets some exchanges go well, breaks some, and lets the rest go well."""
 
     def __init__(self, draw):
         self._left = [False] * draw.first + [True] * draw.times
 
-    def __call__(self, talk):
+    def __call__(self, _):
         return bool(self._left) and self._left.pop(0)
 
 
@@ -98,9 +116,12 @@ async def play_one(draw, certificates, tally):
         FAULTS[draw.fault].script,
         Broken(draw),
         tls=certificates.good if draw.over_tls else None,
+        at_once=at_once(draw),
         elsewhere="http://127.0.0.1:9",
     )
     async with platform:
+        if draw.refused_after is not None:
+            platform.loop.call_later(draw.refused_after, platform.refuse)
         tokens = None if draw.own_tokens else GivenTokens(platform)
         settings = settings_of(
             platform, ssl=certificates.trusting, request_timeout=draw.request_timeout
@@ -155,7 +176,7 @@ def check_run(ask, outcome):
         assert len(executed) == 1
         assert outcome.outputs["of"] == f"{ask.workflow_id} {outcome.ref.run_id}"
         return
-    keeps_its_secrets(outcome)
+    keeps_its_secrets(outcome, harmless=(TimeoutError, asyncio.CancelledError))
     if outcome.ref is not None:
         assert len(executed) == 1
     elif not isinstance(outcome, SubmissionUncertainError):

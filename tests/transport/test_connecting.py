@@ -5,16 +5,17 @@ import itertools
 
 from calls import (
     INTERFACES,
-    NO_HANG,
     Ask,
     GivenTokens,
     check,
     outcome_of,
     settings_of,
+    started,
+    verdict_on,
 )
-from fault import MAYBE, NOT_SENT
+from fault import NONE, NOT_SENT
 from faults_of_connecting import FAULTS
-from raw_platform import RawPlatform, Talk
+from raw_platform import RawPlatform, Talk, envelope, http
 from watching import play
 
 from dpa_async import DPAClient, TransportError
@@ -37,7 +38,8 @@ async def hinder(name, operation, certificates, gate):
         outcome = await call(operation, platform, changes)
         assert isinstance(outcome, TransportError), repr(outcome)
         words = f"{operation}, {name}: {outcome}"
-        assert outcome.request_sent is (fault.verdict == MAYBE), words
+        assert verdict_on(outcome) == fault.verdict, words
+        assert operation != "execute" or started(outcome) == fault.started, words
         assert not platform.requests, words
         in_vain = "certificate" in outcome.reason
         assert outcome.permanent is in_vain, words
@@ -118,22 +120,47 @@ def test_the_reasons_say_what_to_mend(certificates):
         assert any(part in words for part in expected.split("|")), words
 
 
-def test_a_read_that_was_out_before_is_never_called_not_sent():
-    """The last try is refused, but the first was carried out."""
+def carried_out(talk):
+    talk.read()
+    talk.carry_out()
 
-    def answerless(talk):
-        talk.read()
-        talk.carry_out()
-        talk.platform.loop.call_soon_threadsafe(talk.platform.refuse)
-        talk.pause(0.1)
+
+def test_a_read_that_was_out_before_is_never_called_not_sent():
+    """The last try is refused; the first was carried out, answered or not."""
+
+    def without_an_answer(talk):
+        carried_out(talk)
+        talk.platform.refuse_soon()
         talk.rst()
 
+    def with_an_error(talk):
+        carried_out(talk)
+        talk.platform.refuse_soon()
+        talk.say(http(envelope(None, 500, "sorry"), "Connection: close"))
+
     async def main():
-        async with RawPlatform(answerless) as platform:
-            outcome = await call("listVar", platform, {"request_timeout": NO_HANG})
+        for script in (without_an_answer, with_an_error):
+            async with RawPlatform(script) as platform:
+                outcome = await call("listVar", platform, {})
+                assert isinstance(outcome, TransportError)
+                assert "Connect call failed" in outcome.reason
+                assert outcome.request_sent
+
+    play(main())
+
+
+def test_an_execute_that_was_turned_away_before_was_not_sent():
+    def turn_away(talk):
+        talk.read()
+        talk.platform.refuse_soon()
+        talk.say(http(b"", "Retry-After: 0", status="429 Too Many Requests"))
+
+    async def main():
+        async with RawPlatform(turn_away) as platform:
+            outcome = await call("execute", platform, {})
             assert isinstance(outcome, TransportError)
-            assert "Connect call failed" in outcome.reason
-            assert outcome.request_sent
+            assert not outcome.request_sent
+            assert started(outcome) == NONE
 
     play(main())
 
