@@ -99,6 +99,6 @@ def soak(session: nox.Session) -> None:
     cases, seed = [*session.posargs, *drawn[len(session.posargs) :]]
     session.run(
         *("python", "-X", "dev", "-W", "error", "-m", "pytest"),
-        "tests/transport/test_soak.py",
-        env={"SOAK_CASES": cases, "SOAK_SEED": seed},
+        *("tests/transport/test_soak.py", "tests/test_storms.py"),
+        env={"SOAK_CASES": cases, "SOAK_SEED": seed, "DPA_STORMS": "150"},
     )
