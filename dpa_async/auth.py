@@ -67,7 +67,7 @@ class TokenManager:
         self._transport = transport
         self._owner = Owner()
         self._renewal = Shared(
-            self._owner, self._renew, ended_by_owner=_closed, goes_on=lambda: True
+            self._owner, self._renew, ended_by_owner=_closed, goes_on=True
         )
         self._token: AccessToken | None = None
         self._renew_at = 0.0

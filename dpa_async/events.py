@@ -4,18 +4,23 @@
            ↘ Uncertain                           ↘ Detached
 
 Observers are plain callables. They are called on the event loop, so they must be quick;
-one that raises harms nobody.
+one that raises harms nobody. `log` is one of them: `Runner(client, observers=[log])`.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import ParamSpec, TypeAlias
+from typing import Literal, ParamSpec, TypeAlias
 
 from attrs import frozen
 
 from dpa_async.models import NodeOutputs, RunRef, RunStatus, Submission
+
+Why: TypeAlias = Literal["schedule", "sweep", "callback", "safety", "asked"]
+"""What a look is taken for: the run's schedule, an alarm, or somebody who asks."""
 
 
 @frozen
@@ -47,6 +52,7 @@ class Looked:
 
     ref: RunRef
     status: RunStatus | None
+    why: Why
 
 
 @frozen
@@ -82,6 +88,14 @@ class Detached:
     ref: RunRef
 
 
+@frozen
+class Dropped:
+    """So many events were left out here: whoever reads them is too slow."""
+
+    ref: RunRef
+    count: int
+
+
 RunEvent: TypeAlias = (
     Queued
     | Submitted
@@ -91,12 +105,68 @@ RunEvent: TypeAlias = (
     | Ended
     | OutputsRead
     | Detached
+    | Dropped
 )
 Observer: TypeAlias = Callable[[RunEvent], None]
 
+_OF_A_RUN = (Submitted, Looked, StatusChanged, Ended, OutputsRead, Detached)
+
 P = ParamSpec("P")
 
+_KEPT_FOR_A_SLOW_READER = 1_000
 _log = logging.getLogger("dpa_async")
+
+
+def log(event: RunEvent) -> None:
+    """Observe by writing to the logger `dpa_async`: looks at DEBUG, the rest at INFO.
+
+    Outputs are not written, only the names of their nodes.
+    """
+    level = logging.DEBUG if isinstance(event, Looked) else logging.INFO
+    if isinstance(event, OutputsRead):
+        names = ", ".join(output.node_name for output in event.outputs)
+        _log.log(level, "OutputsRead(ref=%s, nodes=%r)", event.ref, names)
+    else:
+        _log.log(level, "%s", event)
+
+
+class Stream:
+    """The events of one run for one reader; a slow one misses the oldest, and is told.
+
+    Args:
+        ref: Which run.
+    """
+
+    def __init__(self, ref: RunRef) -> None:
+        self._ref = ref
+        self._events: deque[RunEvent] = deque()
+        self._dropped = 0
+        self._news = asyncio.Event()
+
+    def put(self, event: RunEvent) -> None:
+        """Add an event; never waits."""
+        if len(self._events) == _KEPT_FOR_A_SLOW_READER:
+            self._events.popleft()
+            self._dropped += 1
+        self._events.append(event)
+        self._news.set()
+
+    def wake(self, _: object = None) -> None:
+        """Have the reader look, though there may be no event."""
+        self._news.set()
+
+    def take(self) -> Iterator[RunEvent]:
+        """Give what there is by now; first of all how many events were left out."""
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            yield Dropped(self._ref, dropped)
+        while self._events:
+            yield self._events.popleft()
+
+    async def wait(self) -> None:
+        """Wait until there is something to take, or somebody wakes the reader."""
+        await self._news.wait()
+        self._news.clear()
 
 
 class Announcer:
@@ -107,14 +177,18 @@ class Announcer:
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = list(observers)
+        self._streams: dict[RunRef, list[Stream]] = {}
 
     def __call__(
         self, kind: Callable[P, RunEvent], *args: P.args, **kwargs: P.kwargs
     ) -> None:
         """Make the event of its kind and arguments, and tell everybody."""
-        if not self._observers:
+        if not (self._observers or self._streams):
             return
         event = kind(*args, **kwargs)
+        if isinstance(event, _OF_A_RUN):
+            for stream in self._streams.get(event.ref, ()):
+                stream.put(event)
         for observer in tuple(self._observers):
             try:
                 observer(event)
@@ -122,3 +196,16 @@ class Announcer:
             except (Exception, asyncio.CancelledError):  # noqa: BLE001
                 self._observers.remove(observer)
                 _log.exception("an observer raised, and is told nothing more")
+
+    @contextmanager
+    def stream(self, ref: RunRef) -> Iterator[Stream]:
+        """Give the events of one run to one more reader, for a while."""
+        stream = Stream(ref)
+        readers = self._streams.setdefault(ref, [])
+        readers.append(stream)
+        try:
+            yield stream
+        finally:
+            readers.remove(stream)
+            if not readers:
+                del self._streams[ref]

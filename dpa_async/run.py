@@ -1,10 +1,11 @@
 """`Run`: a handle of one run on the platform, awaited by any number of tasks."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from attrs import frozen
 from typing_extensions import override
 
 from dpa_async.checks import check_number
@@ -23,13 +24,34 @@ from dpa_async.events import (
     Ended,
     Looked,
     OutputsRead,
+    RunEvent,
     StatusChanged,
+    Why,
 )
 from dpa_async.models import NodeOutputs, RunRef, RunResult, RunStatus
 from dpa_async.sharing import Owner, Shared
-from dpa_async.waiting import Timetable, WaitPolicy, wait_for_end
+from dpa_async.waiting import End, Wait, Watch
 
 _NOT_ASKED = "outputs were not asked for"
+
+
+@frozen(eq=False)
+class Surroundings:
+    """What a runner's runs have in common.
+
+    Attributes:
+        client: The platform.
+        watch: Looks at runs when they are due.
+        announce: Tells observers.
+        owner: Of the tasks that read outputs.
+        on_end: Called with a run that was seen to be over.
+    """
+
+    client: DPAClient
+    watch: Watch
+    announce: Announcer
+    owner: Owner
+    on_end: Callable[["Run"], None]
 
 
 class Run:
@@ -45,48 +67,37 @@ class Run:
     """
 
     __slots__ = (
-        "_announce",
-        "_client",
         "_ended_at",
-        "_fetch",
-        "_on_end",
+        "_here",
         "_outputs",
-        "_policy",
+        "_reading",
         "_status",
         "_submitted_at",
-        "_timetable",
-        "_watch",
+        "_wait",
         "looks",
         "ref",
     )
 
     def __init__(
         self,
-        client: DPAClient,
+        here: Surroundings,
         ref: RunRef,
         *,
-        policy: WaitPolicy,
-        announce: Announcer,
-        owner: Owner,
-        on_end: Callable[["Run"], None],
         submitted_at: datetime | None = None,
         wants_outputs: bool = True,
     ) -> None:
         self.ref = ref
         self.looks = 0
-        self._client = client
-        self._policy = policy
-        self._announce = announce
-        self._on_end = on_end
+        self._here = here
         self._submitted_at = submitted_at
         self._status = RunStatus.DEFAULT
         self._ended_at: datetime | None = None
         self._outputs = None if wants_outputs else NodeOutputs(unread=_NOT_ASKED)
+        self._reading: Shared[NodeOutputs] | None = None
         # A run that was attached to may be over since long: it is looked at now.
-        now = asyncio.get_running_loop().time()
-        self._timetable = Timetable(policy, None if submitted_at else now)
-        self._watch = Shared(owner, self._wait_for_end, ended_by_owner=self._detached)
-        self._fetch = Shared(owner, self._read_outputs, ended_by_owner=self._detached)
+        due = None if submitted_at else asyncio.get_running_loop().time()
+        # There until the end: who is over needs no timer, and is no cycle.
+        self._wait: Wait | None = Wait(here.watch, self, due=due)
 
     @override
     def __repr__(self) -> str:
@@ -120,16 +131,11 @@ class Run:
             RunError: The runner was closed meanwhile.
             ConfigurationError: The client is closed, or of another event loop.
         """
-        if timeout is not None:
+        if timeout is None:
+            result = await self._result()
+        else:
             check_number("timeout", timeout, least=0)
-        timer = asyncio.timeout(timeout)
-        try:
-            async with timer:
-                result = await self._result()
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            result = self._result_at_deadline(timeout)
+            result = await self._result_within(timeout)
         if check and result.status is RunStatus.FAILED:
             raise RunFailedError(result)
         return result
@@ -142,7 +148,7 @@ class Run:
                 `UnexpectedResponseError` raised.
             ConfigurationError: The client is closed, or of another event loop.
         """
-        return self._status if self.ended else await self._look()
+        return self._status if self.ended else await self.look("asked")
 
     async def until_ended(self) -> RunStatus:
         """Wait for the run's end, without its outputs; gives `SUCCEEDED` or `FAILED`.
@@ -153,32 +159,88 @@ class Run:
             RunError: The runner was closed meanwhile.
             ConfigurationError: The client is closed, or of another event loop.
         """
-        if self.ended:
-            return self._status
-        try:
-            return await self._watch.join()
-        finally:
-            if not (self._watch.under_way or self.ended):
-                self._announce(Detached, self.ref)
+        end = await self.end()
+        if isinstance(end, DPAError):
+            raise end
+        return end
 
-    def _detached(self) -> RunError:
-        return RunError(
-            self.ref,
-            "its runner was closed; the platform keeps it, attach to it again",
-        )
+    def end(self) -> "asyncio.Future[End]":
+        """Give a future of the run's end, or of why it is waited for no more.
+
+        Cancelling it detaches, as cancelling a waiter does.
+        """
+        if self._wait is not None:
+            return self._wait.join()
+        end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        end.set_result(self._status)
+        return end
+
+    async def events(self) -> AsyncIterator[RunEvent]:
+        """Follow the run: what happens to it from now on, in order, until it is over.
+
+        Of a run that is over it gives the end. The outputs are read, where they were
+        asked for when the run was started. Following counts as waiting: the run is
+        looked at. A reader that is more than 1,000 events behind misses the oldest, and
+        gets a `Dropped` that says how many.
+
+        Raises:
+            RunUnreachableError: The platform was silent for `max_silence` seconds.
+            RunSuspendedError: It is suspended, and the policy says to raise.
+            OutputsUnavailableError: It succeeded, its outputs could not be read.
+            RunError: The runner was closed meanwhile.
+            ConfigurationError: The client is closed, or of another event loop.
+        """
+        for event in self._past():
+            yield event
+        with self._here.announce.stream(self.ref) as stream:
+            end = self.end()
+            end.add_done_callback(stream.wake)
+            try:
+                while not end.done():
+                    await stream.wait()
+                    for event in stream.take():
+                        yield event
+            finally:
+                end.cancel()
+            if isinstance(problem := end.result(), DPAError):
+                raise problem
+            if self._outputs is None:
+                await self._read_once()
+            for event in stream.take():
+                yield event
+
+    def _past(self) -> Iterable[RunEvent]:
+        if self._ended_at is not None:
+            yield Ended(self.ref, self._status, self._ended_at)
+            if self._outputs is not None:
+                yield OutputsRead(self.ref, self._outputs)
+
+    async def _result_within(self, timeout: float) -> RunResult:
+        timer = asyncio.timeout(timeout)
+        try:
+            if timeout > 0:
+                async with timer:
+                    return await self._result()
+        except TimeoutError:
+            if not timer.expired():
+                raise
+        return self._result_at_deadline(timeout)
 
     async def _result(self) -> RunResult:
-        await self.until_ended()
+        if not self.ended:
+            await self.until_ended()
         outputs = self._outputs  # None is not "no outputs"
-        return self._as_result(await self._fetch.join() if outputs is None else outputs)
+        return self._as_result(await self._read_once() if outputs is None else outputs)
 
-    def _result_at_deadline(self, timeout: float | None) -> RunResult:
+    def _result_at_deadline(self, timeout: float) -> RunResult:
         """Say what is known when time is up: maybe only the outputs are missing."""
         late = f"the deadline of {timeout:g} s came"
         if not self.ended:
             raise RunTimeoutError(
                 self.ref, f"{late}; it was not seen to end, attach to it to go on"
             )
+        if self._outputs is not None:
+            return self._as_result(self._outputs)
         if self._status is RunStatus.SUCCEEDED:
             raise OutputsUnavailableError(self.ref, f"{late} while they were read")
         return self._as_result(NodeOutputs(unread=f"{late} while they were read"))
@@ -189,40 +251,69 @@ class Run:
             self.ref, self._status, outputs, self._submitted_at, ended_at, self.looks
         )
 
-    async def _wait_for_end(self) -> RunStatus:
-        try:
-            return await wait_for_end(
-                self.ref, self._look, self._timetable, self._policy
-            )
-        except ConfigurationError as error:
-            error.about(ref=self.ref)
-            raise
+    def left(self) -> None:
+        """Take note that nobody waits any more."""
+        if not self.ended:
+            self._here.announce(Detached, self.ref)
 
-    async def _look(self) -> RunStatus:
+    def given_up(self) -> RunError:
+        """Say that nobody looks at it any more."""
+        return RunError(
+            self.ref,
+            "its runner was closed; the platform keeps it, attach to it again",
+        )
+
+    async def look(self, why: Why) -> RunStatus:
+        """Read the status now, and tell everybody what it shows.
+
+        Raises:
+            DPAError: It could not be read.
+        """
+        announce = self._here.announce
         self.looks += 1
         try:
             # Not repeated where it fails: the schedule does that.
-            status = await self._client.get_run_status(self.ref, repeat=False)
+            status = await self._here.client.get_run_status(self.ref, repeat=False)
         except DPAError as error:
-            self._announce(Looked, self.ref, None)
+            announce(Looked, self.ref, None, why)
             error.about(ref=self.ref)
             raise
         if self.ended:  # another look was faster: an older answer says nothing new
             return self._status
-        self._announce(Looked, self.ref, status)
+        announce(Looked, self.ref, status, why)
         before, self._status = self._status, status
         if status is not before:
-            self._announce(StatusChanged, self.ref, before, status)
+            announce(StatusChanged, self.ref, before, status)
         if status.ended:
-            self._ended_at = datetime.now(UTC)
-            self._announce(Ended, self.ref, status, self._ended_at)
-            self._on_end(self)
+            self._over(status)
         return status
+
+    def _over(self, status: RunStatus) -> None:
+        self._ended_at = datetime.now(UTC)
+        self._here.announce(Ended, self.ref, status, self._ended_at)
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            wait.end(status)
+        self._here.on_end(self)
+
+    async def _read_once(self) -> NodeOutputs:
+        """Read the outputs with all who want them now.
+
+        Raises:
+            OutputsUnavailableError: The run succeeded, and they cannot be read.
+            RunError: The runner was closed meanwhile.
+            ConfigurationError: The client is closed, or of another event loop.
+        """
+        if self._reading is None:
+            self._reading = Shared(
+                self._here.owner, self._read_outputs, ended_by_owner=self.given_up
+            )
+        return await self._reading.join()
 
     async def _read_outputs(self) -> NodeOutputs:
         """Read the outputs; a failed run stays a failed run where they cannot be."""
         try:
-            outputs = await self._client.get_outputs(self.ref)
+            outputs = await self._here.client.get_outputs(self.ref)
         except ConfigurationError as error:
             error.about(ref=self.ref)
             raise
@@ -233,5 +324,6 @@ class Run:
                 ) from None
             outputs = NodeOutputs(unread=str(error))
         self._outputs = outputs
-        self._announce(OutputsRead, self.ref, outputs)
+        self._reading = None  # with what it is read by, the run would be a cycle
+        self._here.announce(OutputsRead, self.ref, outputs)
         return outputs

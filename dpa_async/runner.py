@@ -5,28 +5,17 @@ import copy
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
-from attrs import evolve
-
-from dpa_async.attempt import Attempt, IfBusy, Order, Place
 from dpa_async.checks import check_choice, check_number, check_type, refuse
 from dpa_async.client import DPAClient
-from dpa_async.errors import (
-    ConfigurationError,
-    NotStartedError,
-    SubmissionError,
-)
+from dpa_async.errors import ConfigurationError, DPAError
 from dpa_async.events import Announcer, Observer, Submitted
-from dpa_async.lanes import Lanes
 from dpa_async.models import Execution, RunRef, RunRequest, RunResult, Submission
-from dpa_async.run import Run
-from dpa_async.sharing import Owner, Shared
-from dpa_async.submission import uncertain_error
-from dpa_async.waiting import WaitPolicy
-
-_FINISH_POSTS = 5.0
-"""Seconds that closing waits for the answers of executes that are out there."""
+from dpa_async.run import Run, Surroundings
+from dpa_async.sharing import Owner
+from dpa_async.starter import IfBusy, Order, Place, Start, Starter
+from dpa_async.waiting import WaitPolicy, Watch
 
 _DEFAULT_POLICY = WaitPolicy()
 
@@ -49,6 +38,9 @@ class Runner:
         client: The platform.
         wait: When runs are looked at.
         observers: Called with each `RunEvent`, on the event loop.
+
+    Attributes:
+        client: The platform, as given.
     """
 
     def __init__(
@@ -60,14 +52,21 @@ class Runner:
     ) -> None:
         check_type("client", client, DPAClient)
         check_type("wait", wait, WaitPolicy)
-        self._client = client
-        self._policy = wait
-        self._announce = Announcer(observers)
-        self._lanes = Lanes()
-        self._attempts: dict[asyncio.Task[Any], Order] = {}
+        self.client = client
+        self._owner = Owner()
+        reads = client.settings.limits.reads_in_flight
+        self._here = Surroundings(
+            client=client,
+            watch=Watch(self._owner, wait, at_once=reads),
+            announce=Announcer(observers),
+            owner=self._owner,
+            on_end=self._forget,
+        )
+        self._starter = Starter(
+            self._here, latest=self._latest_of, started=self._started
+        )
         self._open: dict[RunRef, Run] = {}
         self._latest: dict[str, Run] = {}
-        self._owner = Owner()
         self._dependants: list[Closeable] = []
         client.adopt(self)
 
@@ -93,7 +92,6 @@ class Runner:
         timeout: float | None = None,
         validate: bool = False,
         outputs: bool = True,
-        place: Place | None = None,
     ) -> Run:
         """Start a run of a workflow, once, when the workflow is free.
 
@@ -110,8 +108,6 @@ class Runner:
             validate: Whether the parameters' names are compared with those that the
                 workflow takes, before it is executed.
             outputs: Whether outputs are read when it ends.
-            place: A place among runs that may go on at once; taken when the workflow is
-                free, before the POST, and left to the caller to give back.
 
         Raises:
             ConfigurationError: Nothing was sent: an argument cannot be right, or the
@@ -126,14 +122,40 @@ class Runner:
             UnexpectedResponseError: Another workflow was started, see `ref`; or the
                 request was turned away.
         """
-        self._check_open()
         check_choice("if_busy", if_busy, "queue", "fail")
-        if timeout is not None:
-            check_number("timeout", timeout, least=0)
-        if key is not None:
-            check_type("key", key, str)
-        order = Order(
-            submission=self._intent(workflow_id, params, key),
+        order = self.order(
+            RunRequest(workflow_id, params, key=key, timeout=timeout),
+            if_busy=if_busy,
+            validate=validate,
+            outputs=outputs,
+        )
+        start = await self.begin(order, timeout)
+        if isinstance(start, DPAError):
+            raise start
+        return start
+
+    def order(
+        self,
+        request: RunRequest,
+        *,
+        if_busy: IfBusy = "queue",
+        validate: bool = False,
+        outputs: bool = True,
+        place: Place | None = None,
+    ) -> Order:
+        """Write down what is meant, checked as far as it can be; sends nothing.
+
+        Raises:
+            ConfigurationError: Something cannot be right, or the runner is closed.
+        """
+        self._check_open()
+        if request.timeout is not None:
+            check_number("timeout", request.timeout, least=0)
+        if request.key is not None:
+            check_type("key", request.key, str)
+        params = request.params
+        return Order(
+            submission=self._intent(request.workflow_id, params, request.key),
             # What is meant now, whatever becomes of the caller's mapping.
             params=None if params is None else copy.deepcopy(dict(params)),
             if_busy=if_busy,
@@ -141,21 +163,15 @@ class Runner:
             outputs=outputs,
             place=place,
         )
-        if timeout == 0:
-            raise _late(order, "the deadline came at once", NotStartedError)
-        attempt = self._attempt(order)
-        if timeout is not None:
-            order.departure.deadline = asyncio.get_running_loop().time() + timeout
-        timer = asyncio.timeout_at(order.departure.deadline)
-        try:
-            async with timer:
-                return await attempt.join()
-        except TimeoutError:
-            if not timer.expired():
-                raise
-        if not attempt.under_way:  # done in the very moment of the deadline
-            return await attempt.join()
-        raise _late(order, f"the deadline of {timeout:g} s came", NotStartedError)
+
+    def begin(
+        self, order: Order, timeout: float | None = None
+    ) -> "asyncio.Future[Start]":
+        """Carry out an order; gives a future of a run, or of why there is none.
+
+        Cancelling the future gives the order up; a POST that is out is finished.
+        """
+        return self._starter.begin(order, timeout)
 
     def attach(self, ref: RunRef | str) -> Run:
         """Take up a run that was started before, here or elsewhere.
@@ -169,9 +185,9 @@ class Runner:
         self._check_open()
         if isinstance(ref, str):
             ref = _parse(ref)
-        self._client.check_origin(ref)
+        self.client.check_origin(ref)
         known = self._open.get(ref)
-        return known if known is not None else self._keep(self._run(ref))
+        return known if known is not None else self._keep(Run(self._here, ref))
 
     def adopt(self, dependant: Closeable) -> None:
         """Close something, once, before this runner is closed."""
@@ -190,11 +206,9 @@ class Runner:
         self._owner.closed = True
         while self._dependants:
             await self._dependants[-1].aclose()
-        out = {
-            task for task, order in self._attempts.items() if order.departure.abandon()
-        }
-        await self._owner.close(spared=out, grace=_FINISH_POSTS)
-        self._client.release(self)
+        self._here.watch.close()
+        await self._starter.close()
+        self.client.release(self)
 
     def _check_open(self) -> None:
         if self._owner.closed:
@@ -205,72 +219,32 @@ class Runner:
         self, workflow_id: str, params: Mapping[str, object] | None, key: str | None
     ) -> Submission:
         """Check what can be before anything is sent, and write down what is meant."""
-        self._client.settings.execute_url(workflow_id)
+        self.client.settings.execute_url(workflow_id)
         try:
             digest = Submission.digest(params)
         except (ValueError, TypeError, RecursionError) as error:
             problem = str(error)
         else:
-            origin = self._client.settings.base_url
+            origin = self.client.settings.base_url
             return Submission(origin, key or uuid.uuid4().hex, workflow_id, digest)
         msg = f"params of workflow {workflow_id!r} cannot be sent as JSON: {problem}"
         raise ConfigurationError(msg)
 
-    def _attempt(self, order: Order) -> Shared[Run]:
-        work = Attempt(
-            order=order,
-            client=self._client,
-            policy=self._policy,
-            lanes=self._lanes,
-            announce=self._announce,
-            latest=self._latest.get,
-            started=self._started,
-        )
-        # A POST that is out is finished even when nobody waits for it any more.
-        attempt = Shared(
-            self._owner,
-            work.carry_out,
-            ended_by_owner=lambda: _late(
-                order, "the runner was closed", SubmissionError
-            ),
-            goes_on=order.departure.abandon,
-            once=True,
-        )
-        task = attempt.begin()
-        self._attempts[task] = order
-        task.add_done_callback(self._attempts.pop)
-        return attempt
+    def _latest_of(self, workflow_id: str) -> Run | None:
+        return self._latest.get(workflow_id)
 
     def _started(self, order: Order, execution: Execution) -> Run:
         previous = self._latest.get(order.workflow_id)
         if previous is not None:
             self._forget(previous)  # the platform has just told that it is over
-        run = self._run(
+        run = Run(
+            self._here,
             execution.run,
             submitted_at=datetime.now(UTC),
             wants_outputs=order.outputs,
         )
-        run = self._keep(run)
-        self._announce(Submitted, order.submission.key, run.ref)
-        return run
-
-    def _run(
-        self,
-        ref: RunRef,
-        *,
-        submitted_at: datetime | None = None,
-        wants_outputs: bool = True,
-    ) -> Run:
-        return Run(
-            self._client,
-            ref,
-            policy=self._policy,
-            announce=self._announce,
-            owner=self._owner,
-            on_end=self._forget,
-            submitted_at=submitted_at,
-            wants_outputs=wants_outputs,
-        )
+        self._here.announce(Submitted, order.submission.key, run.ref)
+        return self._keep(run)
 
     def _keep(self, run: Run) -> Run:
         self._open[run.ref] = run
@@ -327,44 +301,19 @@ async def run_and_wait(
         OutputsUnavailableError: It succeeded, its outputs could not be read.
     """
     check_choice("on_uncertain", on_uncertain, "report")
-    return await complete(
-        runner_of(target),
-        RunRequest(workflow_id, params, key=key, timeout=timeout),
-        check=check,
-        validate=validate,
-        outputs=outputs,
-    )
-
-
-async def complete(
-    runner: Runner,
-    request: RunRequest,
-    *,
-    check: bool = True,
-    validate: bool = False,
-    outputs: bool = True,
-    place: Place | None = None,
-) -> RunResult:
-    """Start what is requested and see it through, in the time that it has for both.
-
-    Raises:
-        DPAError: As `run_and_wait` says.
-    """
     clock = asyncio.get_running_loop().time
     began = clock()
-    run = await runner.start(
-        request.workflow_id,
-        request.params,
-        key=request.key,
-        timeout=request.timeout,
+    run = await runner_of(target).start(
+        workflow_id,
+        params,
+        key=key,
+        timeout=timeout,
         validate=validate,
         outputs=outputs,
-        place=place,
     )
-    left = request.timeout
-    if left is not None:
-        left = max(0.0, left - (clock() - began))
-    return await run.result(timeout=left, check=check)
+    if timeout is not None:
+        timeout = max(0.0, timeout - (clock() - began))
+    return await run.result(timeout=timeout, check=check)
 
 
 def runner_of(target: object) -> Runner:
@@ -378,15 +327,6 @@ def runner_of(target: object) -> Runner:
     if not isinstance(target, DPAClient):
         refuse("target", f"is {type(target).__name__}: give a DPAClient or a Runner")
     return target.companion(Runner)
-
-
-def _late(order: Order, reason: str, kind: type[SubmissionError]) -> SubmissionError:
-    """Say what became of an order that is given up: its POST may be out there."""
-    if order.departure.left:
-        sent_at = order.departure.left_at
-        sent = evolve(order.submission, sent_at=sent_at, seen=(reason,))
-        return uncertain_error(sent, f"{reason} while the answer was awaited")
-    return kind(order.submission, f"{reason}; nothing was started")
 
 
 def _parse(text: str) -> RunRef:

@@ -63,23 +63,21 @@ class Shared(Generic[T]):
     """One piece of work, done once for all who join while it is under way.
 
     It begins when the first joins. When the last one leaves early it is cancelled,
-    unless `goes_on()` says that it has to be finished all the same. Who joins when it
-    is done begins it again, unless it is work for once: then its outcome stays.
+    unless it has to be finished all the same. Who joins when it is done begins it
+    again.
 
     Args:
         owner: Who sees it off in the end.
         work: Makes the coroutine that does the work.
         ended_by_owner: Makes what those are told who wait, or come, when the owner has
             closed.
-        goes_on: Asked when everybody has left.
-        once: Whether the work must never be done a second time.
+        goes_on: Whether it is finished when everybody has left.
     """
 
     __slots__ = (
         "_ended_by_owner",
         "_goes_on",
         "_joined",
-        "_once",
         "_owner",
         "_task",
         "_work",
@@ -91,14 +89,12 @@ class Shared(Generic[T]):
         work: Callable[[], Coroutine[Any, Any, T]],
         *,
         ended_by_owner: Callable[[], DPAError],
-        goes_on: Callable[[], bool] = lambda: False,
-        once: bool = False,
+        goes_on: bool = False,
     ) -> None:
         self._owner = owner
         self._work = work
         self._ended_by_owner = ended_by_owner
         self._goes_on = goes_on
-        self._once = once
         self._task: asyncio.Task[T | DPAError] | None = None
         self._joined = 0
 
@@ -113,7 +109,7 @@ class Shared(Generic[T]):
         Raises:
             DPAError: The owner has closed.
         """
-        if self._task is not None and (self._once or not self._task.done()):
+        if self._task is not None and not self._task.done():
             return self._task
         if self._owner.closed:
             raise self._ended_by_owner()
@@ -138,9 +134,9 @@ class Shared(Generic[T]):
             outcome = self._ended_by_owner()
         finally:
             self._joined -= 1
-            if not (self._joined or task.done() or self._goes_on()):
+            if not (self._joined or task.done() or self._goes_on):
                 task.cancel()
-                self._task = task if self._once else None
+                self._task = None
         if isinstance(outcome, DPAError):
             raise copy.copy(outcome)
         return outcome

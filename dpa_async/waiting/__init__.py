@@ -1,6 +1,6 @@
 """Waiting for a run: the one loop, and the schedules that say when to look."""
 
-from dpa_async.waiting.loop import wait_for_end
-from dpa_async.waiting.schedules import Timetable, WaitPolicy, schedule
+from dpa_async.waiting.schedules import WaitPolicy, next_interval, schedule
+from dpa_async.waiting.watch import End, Wait, Watch
 
-__all__ = ["Timetable", "WaitPolicy", "schedule", "wait_for_end"]
+__all__ = ["End", "Wait", "WaitPolicy", "Watch", "next_interval", "schedule"]

@@ -1,6 +1,5 @@
 """When to look at a run: the policy, and the schedule that it makes."""
 
-import asyncio
 import random
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
@@ -96,40 +95,14 @@ def schedule(policy: WaitPolicy) -> Iterator[float]:
         yield max(policy.minimum, policy.jitter(latest))
 
 
-class Timetable:
-    """When a run is looked at next; a later wait goes on where an earlier one left.
+def next_interval(intervals: Iterator[float]) -> float:
+    """Give the seconds before the next look.
 
-    Otherwise somebody who waits again and again for less than the first interval would
-    never look at all.
-
-    Args:
-        policy: What the intervals come from.
-        due: The loop's time of the first look; None: one interval from the first wait.
+    Raises:
+        ConfigurationError: The policy's generator or jitter raised.
     """
-
-    __slots__ = ("_due", "_intervals", "_policy")
-
-    def __init__(self, policy: WaitPolicy, due: float | None = None) -> None:
-        self._policy = policy
-        self._intervals = schedule(policy)
-        self._due = due
-
-    async def next_look(self) -> None:
-        """Sleep until a look is due.
-
-        Raises:
-            ConfigurationError: The policy's generator or jitter raised.
-        """
-        now = asyncio.get_running_loop().time()
-        if self._due is None:
-            self._due = now + self._interval()
-        await asyncio.sleep(max(0.0, self._due - now))
-        self._due = None
-
-    def _interval(self) -> float:
-        try:
-            return next(self._intervals)
-        except Exception as error:  # noqa: BLE001 - the user's code, and a run is there
-            problem = f"raised {type(error).__name__}: {error}"
-        self._intervals = schedule(self._policy)
-        return refuse("the wait policy", problem)
+    try:
+        return next(intervals)
+    except Exception as error:  # noqa: BLE001 - the user's code
+        problem = f"raised {type(error).__name__}: {error}"
+    return refuse("the wait policy", problem)

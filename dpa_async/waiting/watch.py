@@ -1,0 +1,240 @@
+"""The one wait loop. Whatever wakes it only decides when to look; a look decides.
+
+A run asleep is a timer, and a future for each who waits for it. A task exists only
+while a look is under way: fifty thousand sleeping runs are no fifty thousand tasks.
+"""
+
+import asyncio
+import copy
+from collections import deque
+from typing import Protocol, TypeAlias
+
+from dpa_async.errors import (
+    ConfigurationError,
+    DPAError,
+    RunError,
+    RunSuspendedError,
+    RunUnreachableError,
+)
+from dpa_async.events import Why
+from dpa_async.models import RunRef, RunStatus
+from dpa_async.sharing import Owner
+from dpa_async.waiting.schedules import WaitPolicy, next_interval, schedule
+
+End: TypeAlias = RunStatus | DPAError
+"""How waiting ended. An error is given as a value: whoever was cancelled in the same
+moment leaves no "never retrieved" behind, and nobody shares a traceback."""
+
+
+class Watched(Protocol):
+    """A run, as far as waiting for its end has to know it."""
+
+    @property
+    def ref(self) -> RunRef:
+        """Which run."""
+        ...
+
+    async def look(self, why: Why) -> RunStatus:
+        """Read its status.
+
+        Raises:
+            DPAError: It could not be read.
+        """
+        ...
+
+    def left(self) -> None:
+        """Take note that nobody waits any more."""
+        ...
+
+    def given_up(self) -> RunError:
+        """Say that nobody looks at it any more."""
+        ...
+
+
+class Watch:
+    """Looks at the runs of one runner, each when it is due.
+
+    Args:
+        owner: Of the looks that are under way.
+        policy: When runs are looked at, and when waiting is given up.
+        at_once: How many looks are under way at the most; others that are due wait.
+    """
+
+    def __init__(self, owner: Owner, policy: WaitPolicy, *, at_once: int) -> None:
+        self.policy = policy
+        self._owner = owner
+        self._free = at_once
+        self._due: deque[Wait] = deque()
+        self._waits: set[Wait] = set()
+
+    def __len__(self) -> int:
+        """Give how many runs are waited for."""
+        return len(self._waits)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is looked at any more."""
+        return self._owner.closed
+
+    def close(self) -> None:
+        """Tell all who wait that nobody looks any more; the owner ends the looks."""
+        for wait in tuple(self._waits):
+            wait.give_up()
+
+    def add(self, wait: "Wait") -> None:
+        """Take up a wait."""
+        self._waits.add(wait)
+
+    def remove(self, wait: "Wait") -> None:
+        """Forget a wait that is over."""
+        self._waits.discard(wait)
+
+    def look(self, wait: "Wait") -> None:
+        """Look at a run now, or as soon as there is room for one look more."""
+        wait.busy = True
+        self._due.append(wait)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._free and self._due and not self.closed:
+            wait = self._due.popleft()
+            if wait in self._waits:
+                self._free -= 1
+                self._owner.spawn(wait.look()).add_done_callback(self._looked)
+            else:  # nobody waits any more
+                wait.busy = False
+
+    def _looked(self, _: object) -> None:
+        self._free += 1
+        self._go_on()
+
+
+class Wait:
+    """Waiting for the end of one run, for all who want to know.
+
+    A later wait goes on where an earlier one left: somebody who waits again and again
+    for less than the first interval would otherwise never look at all.
+
+    Args:
+        watch: Says when a look may be taken.
+        run: What is looked at.
+        due: The loop's time of the first look; None: one interval after the first who
+            waits came.
+    """
+
+    __slots__ = (
+        "_due",
+        "_heard_at",
+        "_intervals",
+        "_run",
+        "_timer",
+        "_waiters",
+        "_watch",
+        "busy",
+    )
+
+    def __init__(self, watch: Watch, run: Watched, *, due: float | None = None) -> None:
+        self.busy = False  # a look is under way, or waits for room
+        self._watch = watch
+        self._run = run
+        self._due = due
+        self._heard_at = 0.0
+        self._intervals = schedule(watch.policy)
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: set[asyncio.Future[End]] = set()
+
+    def join(self) -> "asyncio.Future[End]":
+        """Give a future of the end; whoever does not want it any more cancels it."""
+        loop = asyncio.get_running_loop()
+        end: asyncio.Future[End] = loop.create_future()
+        if self._watch.closed:
+            end.set_result(self._run.given_up())
+            return end
+        end.add_done_callback(self._leave)
+        self._waiters.add(end)
+        if len(self._waiters) == 1:
+            self._heard_at = loop.time()
+            self._watch.add(self)
+            self._sleep()
+        return end
+
+    def end(self, end: End) -> None:
+        """Tell all who wait how it ended."""
+        self._rest()
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(copy.copy(end))
+
+    def give_up(self) -> None:
+        """Tell all who wait that nobody looks any more."""
+        self.end(self._run.given_up())
+
+    async def look(self) -> None:
+        """Look once; then the wait is over, or sleeps again."""
+        self._due = self._timer = None
+        try:
+            end = await self._seen()
+        except Exception as bug:  # noqa: BLE001 - is told to all who wait
+            self._break(bug)
+            return
+        finally:
+            self.busy = False
+        if end is not None:
+            self.end(end)
+        elif self._waiters:
+            self._sleep()
+
+    async def _seen(self) -> End | None:
+        """Look, and tell whether that ends the wait; None: it goes on."""
+        loop = asyncio.get_running_loop()
+        policy = self._watch.policy
+        try:
+            status = await self._run.look("schedule")
+        except ConfigurationError as error:  # no look can ever succeed
+            return error.about(ref=self._run.ref)
+        except DPAError as error:
+            if loop.time() - self._heard_at < policy.max_silence:
+                return None
+            return RunUnreachableError(
+                self._run.ref,
+                f"no look succeeded for {policy.max_silence:g} s; the last: {error}",
+            )
+        self._heard_at = loop.time()
+        if status is RunStatus.SUSPENDED and policy.on_suspended == "raise":
+            words = "it is suspended, and stays so for now"
+            return RunSuspendedError(self._run.ref, words)
+        return status if status.ended else None
+
+    def _sleep(self) -> None:
+        if self.busy:
+            return
+        loop = asyncio.get_running_loop()
+        if self._due is None:
+            try:
+                self._due = loop.time() + next_interval(self._intervals)
+            except ConfigurationError as error:  # the user's code, and a run is there
+                self._intervals = schedule(self._watch.policy)
+                self.end(error.about(ref=self._run.ref))
+                return
+        self._timer = loop.call_at(self._due, self._watch.look, self)
+
+    def _rest(self) -> None:
+        self._watch.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _leave(self, waiter: "asyncio.Future[End]") -> None:
+        if waiter in self._waiters:  # it was cancelled: else all are told, and gone
+            self._waiters.remove(waiter)
+            if not self._waiters:
+                self._rest()
+                self._run.left()
+
+    def _break(self, bug: Exception) -> None:
+        self._rest()
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(bug)
