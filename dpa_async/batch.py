@@ -1,27 +1,29 @@
 """`run_many` and `Batch`: many runs at once, their outcomes as they end."""
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from attrs import frozen
 from typing_extensions import override
 
 from dpa_async.checks import check_count, check_type, refuse
 from dpa_async.client import DPAClient
-from dpa_async.errors import ConfigurationError, DPAError, NotStartedError
+from dpa_async.errors import ConfigurationError, DPAError
+from dpa_async.item import Item, not_started
 from dpa_async.models import RunRequest, RunResult
-from dpa_async.run import Run
 from dpa_async.runner import Runner, runner_of
 from dpa_async.sharing import Owner
-from dpa_async.starter import Order, Start
-from dpa_async.waiting import End
 
 Requests: TypeAlias = Iterable[RunRequest] | AsyncIterable[RunRequest]
 
 _READ_AHEAD = 4
+"""Requests in hand for each that may run: some wait for their workflows."""
+
+_FAR_AHEAD = 3_000
+"""More than so many beyond those that run find no free workflow either."""
 
 
 def run_many(
@@ -82,72 +84,6 @@ class RunOutcome:
     error: DPAError | None = None
 
 
-class _Places:
-    """The places of a batch: so many runs at once, so few executes at once.
-
-    A batch has no more executes under way than the client sends at once anyway: what
-    somebody else starts then waits behind those, and not behind a thousand.
-    """
-
-    def __init__(self, runs: int, executes: int) -> None:
-        self.runs = asyncio.Semaphore(runs)
-        self.executes = asyncio.Semaphore(executes)
-
-
-class _Item:
-    """One request of a batch on its way to its outcome, and its place meanwhile.
-
-    Attributes:
-        number: Which request of the source it is.
-        request: What is wanted.
-        order: The order that is carried out, until it is known what came of it.
-        awaited: The future of what comes next: a run, then its end.
-        deadline: The loop's time at which it is given up, or None.
-        timer: What gives up waiting for the run then.
-    """
-
-    __slots__ = (
-        "_placed",
-        "_places",
-        "awaited",
-        "deadline",
-        "number",
-        "order",
-        "request",
-        "timer",
-    )
-
-    def __init__(self, number: int, request: RunRequest, places: _Places) -> None:
-        self._places = places
-        self._placed = False
-        self.number = number
-        self.request = request
-        self.order: Order | None = None
-        self.awaited: asyncio.Future[Start] | asyncio.Future[End] | None = None
-        self.deadline: float | None = None
-        self.timer: asyncio.TimerHandle | None = None
-
-    async def take(self) -> None:
-        await self._places.runs.acquire()
-        self._placed = True
-        await self._places.executes.acquire()
-
-    def executed(self) -> None:
-        self._places.executes.release()
-
-    def give_back(self) -> None:
-        if self._placed:
-            self._placed = False
-            self._places.runs.release()
-
-    def leave(self) -> None:
-        """Wait no longer for what comes next."""
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.awaited is not None:
-            self.awaited.cancel()
-
-
 class Batch(AsyncIterator[RunOutcome]):
     """The outcomes of many runs, as they end; an async iterator and context manager.
 
@@ -166,8 +102,11 @@ class Batch(AsyncIterator[RunOutcome]):
     ) -> None:
         self._target = target
         self._requests = requests
-        self._concurrency = concurrency
-        self._in_hand = asyncio.Semaphore(_READ_AHEAD * concurrency)
+        self.places = asyncio.Semaphore(concurrency)
+        ahead = min((_READ_AHEAD - 1) * concurrency, _FAR_AHEAD)
+        self._in_hand = asyncio.Semaphore(concurrency + ahead)
+        # One for all: each callback of a future would otherwise make its own.
+        self.context = contextvars.copy_context()
         self._ordered = ordered
         self._fail_fast = fail_fast
         self._owner = Owner()  # of the feeder, and of reading outputs
@@ -175,12 +114,12 @@ class Batch(AsyncIterator[RunOutcome]):
         self._feeder: asyncio.Task[None] | None = None
         self._at_source = False  # the feeder waits for an async source
         self._stopped = False  # nothing more is started
-        self._items: set[_Item] = set()
+        self._items: set[Item] = set()
         self._keys: set[str] = set()
         self._read = 0
         self._outcomes: deque[RunOutcome] = deque()
         self._early: dict[int, RunOutcome] = {}  # whose turn is not yet
-        self._yielded_next = 0
+        self._next = 0  # the number whose turn it is
         self._failure: BaseException | None = None  # the source's, told at the end
         self._bug: BaseException | None = None  # our own, told at once
         self._news = asyncio.Event()
@@ -237,12 +176,7 @@ class Batch(AsyncIterator[RunOutcome]):
             runner = self._runner = runner_of(self._target)
             runner.adopt(self)
             self._feeder = self._owner.spawn(self._feed(runner))
-            self._feeder.add_done_callback(self._tell)
-
-    def _tell(self, done: asyncio.Future[Any]) -> None:
-        if not done.cancelled() and done.exception() is not None:
-            self._bug = done.exception()
-        self._news.set()
+            self._feeder.add_done_callback(self._done)
 
     async def _finish(self) -> None:
         failure, self._failure, self._bug = self._bug or self._failure, None, None
@@ -253,11 +187,9 @@ class Batch(AsyncIterator[RunOutcome]):
 
     async def _feed(self, runner: Runner) -> None:
         """Read the source as requests leave our hands, and start each."""
-        executes = runner.client.settings.limits.submissions_in_flight
-        places = _Places(self._concurrency, executes)
         try:
             async for request in self._source():
-                await self._take(runner, places, request)
+                await self._take(runner, request)
         except Exception as error:  # noqa: BLE001 - raised to whoever iterates
             self._failure = error
         except asyncio.CancelledError:
@@ -283,93 +215,69 @@ class Batch(AsyncIterator[RunOutcome]):
                 self._at_source = False
             yield request
 
-    async def _take(self, runner: Runner, places: _Places, request: object) -> None:
+    async def _take(self, runner: Runner, request: object) -> None:
         if self._owner.closed:
             refuse("the batch", "is closed: the source went on after it was cancelled")
         if not isinstance(request, RunRequest):
             refuse("the source", f"gave {type(request).__name__}: give RunRequest")
         await self._in_hand.acquire()
-        item = _Item(self._read, request, places)
+        item = Item(self, self._read, request)
         self._read += 1
         try:
             self._start(runner, item)
         except DPAError as error:
-            self._deliver(item, RunOutcome(request, error=error))
+            self.deliver(item, error=error)
 
-    def _start(self, runner: Runner, item: _Item) -> None:
-        request = item.request
-        if request.key in self._keys:
-            refuse("key", f"{request.key!r} is in the batch already")
-        order = item.order = runner.order(request, place=item)
-        if request.key is not None:
-            self._keys.add(request.key)
+    def _start(self, runner: Runner, item: Item) -> None:
+        key = item.request.key
+        if key in self._keys:
+            refuse("key", f"{key!r} is in the batch already")
+        order = runner.order(item.request, place=item, source=self)
+        if key is not None:
+            self._keys.add(key)
         if self._stopped:
-            raise _not_started(order)
-        if request.timeout is not None:
-            item.deadline = asyncio.get_running_loop().time() + request.timeout
-        start = item.awaited = runner.begin(order, request.timeout)
-        start.add_done_callback(partial(self._started, item, order))
+            raise not_started(order)
+        item.begin(runner, order)
         self._items.add(item)
 
-    def _started(
-        self, item: _Item, order: Order, starting: "asyncio.Future[Start]"
+    def collect(self, item: Item) -> None:
+        """Have an item fetch what there is of its run."""
+        if not self._owner.closed:
+            collecting = self._owner.spawn(item.collect())
+            collecting.add_done_callback(self._done)
+
+    def deliver(
+        self,
+        item: Item,
+        *,
+        result: RunResult | None = None,
+        error: DPAError | None = None,
     ) -> None:
-        item.order = None
+        """Take what became of an item: it is yielded when it is its turn."""
         if self._owner.closed:
             return
-        if starting.cancelled():
-            self._deliver(item, RunOutcome(item.request, error=_not_started(order)))
-        elif starting.exception() is not None:
-            self._tell(starting)
-        elif isinstance(start := starting.result(), DPAError):
-            self._deliver(item, RunOutcome(item.request, error=start))
-        else:
-            end = item.awaited = start.end()
-            end.add_done_callback(partial(self._ended, item, start))
-            if item.deadline is not None:
-                loop = asyncio.get_running_loop()
-                item.timer = loop.call_at(item.deadline, end.cancel)
-
-    def _ended(self, item: _Item, run: Run, ending: "asyncio.Future[End]") -> None:
-        if item.timer is not None:
-            item.timer.cancel()
-        if self._owner.closed:
-            return
-        item.awaited = None
-        if not ending.cancelled():  # by its deadline
-            if ending.exception() is not None:
-                self._tell(ending)
-                return
-            if isinstance(end := ending.result(), DPAError):
-                self._deliver(item, RunOutcome(item.request, error=end))
-                return
-        collecting = self._owner.spawn(self._collect(item, run))
-        collecting.add_done_callback(self._tell)
-
-    async def _collect(self, item: _Item, run: Run) -> None:
-        """Read the outputs of a run that is over, or say that its time is."""
-        left = None
-        if item.deadline is not None:
-            left = max(0.0, item.deadline - asyncio.get_running_loop().time())
-        try:
-            result = await run.result(timeout=left)
-        except DPAError as error:
-            self._deliver(item, RunOutcome(item.request, error=error))
-        else:
-            self._deliver(item, RunOutcome(item.request, result=result))
-
-    def _deliver(self, item: _Item, outcome: RunOutcome) -> None:
         item.give_back()
         self._items.discard(item)
+        outcome = RunOutcome(item.request, result, error)
         if self._ordered:
             self._early[item.number] = outcome
-            while self._yielded_next in self._early:
-                self._outcomes.append(self._early.pop(self._yielded_next))
-                self._yielded_next += 1
+            while self._next in self._early:
+                self._outcomes.append(self._early.pop(self._next))
+                self._next += 1
         else:
             self._outcomes.append(outcome)
-        if self._fail_fast and outcome.error is not None:
+        if self._fail_fast and error is not None:
             self._stop_starting()
+        self._news.set()
+
+    def break_off(self, bug: BaseException) -> None:
+        """End at once: something happened that must not."""
+        self._bug = bug
+        self._news.set()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self.break_off(bug)
         self._news.set()
 
     def _stop_starting(self) -> None:
@@ -377,13 +285,6 @@ class Batch(AsyncIterator[RunOutcome]):
             return
         self._stopped = True
         for item in tuple(self._items):
-            # A POST that is out is waited for, and sent no second time.
-            if item.order is not None and not item.order.departure.abandon():
-                item.leave()
+            item.stop_starting()
         if self._at_source and self._feeder is not None:
             self._feeder.cancel()
-
-
-def _not_started(order: Order) -> NotStartedError:
-    reason = "another request of the batch failed first; nothing was started"
-    return NotStartedError(order.submission, reason)

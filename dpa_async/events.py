@@ -10,7 +10,7 @@ one that raises harms nobody. `log` is one of them: `Runner(client, observers=[l
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal, ParamSpec, TypeAlias
@@ -164,7 +164,7 @@ class Stream:
             yield self._events.popleft()
 
     async def wait(self) -> None:
-        """Wait until there is something to take, or somebody wakes the reader."""
+        """Wait for something to take, or to be woken; raises nothing."""
         await self._news.wait()
         self._news.clear()
 
@@ -198,7 +198,7 @@ class Announcer:
                 _log.exception("an observer raised, and is told nothing more")
 
     @contextmanager
-    def stream(self, ref: RunRef) -> Iterator[Stream]:
+    def stream(self, ref: RunRef) -> Generator[Stream]:
         """Give the events of one run to one more reader, for a while."""
         stream = Stream(ref)
         readers = self._streams.setdefault(ref, [])

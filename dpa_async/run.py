@@ -132,6 +132,10 @@ class Run:
             ConfigurationError: The client is closed, or of another event loop.
         """
         if timeout is None:
+            # Here and not in a method of its own: ten thousand who wait are as many
+            # frames.
+            if isinstance(end := await self.end(), DPAError):
+                raise end
             result = await self._result()
         else:
             check_number("timeout", timeout, least=0)
@@ -220,6 +224,7 @@ class Run:
         try:
             if timeout > 0:
                 async with timer:
+                    await self.until_ended()
                     return await self._result()
         except TimeoutError:
             if not timer.expired():
@@ -227,8 +232,6 @@ class Run:
         return self._result_at_deadline(timeout)
 
     async def _result(self) -> RunResult:
-        if not self.ended:
-            await self.until_ended()
         outputs = self._outputs  # None is not "no outputs"
         return self._as_result(await self._read_once() if outputs is None else outputs)
 

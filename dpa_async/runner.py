@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal, Protocol, Self
 
+from dpa_async.attempt import IfBusy, Order, Place, Start
 from dpa_async.checks import check_choice, check_number, check_type, refuse
 from dpa_async.client import DPAClient
 from dpa_async.errors import ConfigurationError, DPAError
@@ -14,7 +15,7 @@ from dpa_async.events import Announcer, Observer, Submitted
 from dpa_async.models import Execution, RunRef, RunRequest, RunResult, Submission
 from dpa_async.run import Run, Surroundings
 from dpa_async.sharing import Owner
-from dpa_async.starter import IfBusy, Order, Place, Start, Starter
+from dpa_async.starter import Starter
 from dpa_async.waiting import WaitPolicy, Watch
 
 _DEFAULT_POLICY = WaitPolicy()
@@ -142,6 +143,7 @@ class Runner:
         validate: bool = False,
         outputs: bool = True,
         place: Place | None = None,
+        source: object = None,
     ) -> Order:
         """Write down what is meant, checked as far as it can be; sends nothing.
 
@@ -162,6 +164,7 @@ class Runner:
             validate=validate,
             outputs=outputs,
             place=place,
+            source=source,
         )
 
     def begin(

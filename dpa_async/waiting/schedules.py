@@ -1,18 +1,22 @@
 """When to look at a run: the policy, and the schedule that it makes."""
 
 import random
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
 import backoff
 from attrs import field, frozen
+from typing_extensions import override
 
 from dpa_async.checks import check_number, refuse
 
 WaitGenerator: TypeAlias = Callable[[], Generator[float | None, Any, None]]
 """What makes a backoff wait generator: `backoff.fibo`, or a `functools.partial`."""
+
+_LONGEST_GROWTH = 1_000
 
 
 def spread(interval: float) -> float:
@@ -74,19 +78,51 @@ class WaitPolicy:
 
 def schedule(policy: WaitPolicy) -> Iterator[float]:
     """Give the seconds before each look, without end, none under the minimum."""
-    intervals: Iterable[float | None]
     if policy.wait_gen is None:
-        intervals = backoff.expo(
-            base=policy.multiplier,
-            # From 0 it would never grow, and overflow in the end.
-            factor=max(policy.first_look, policy.minimum),
-            max_value=policy.maximum,
-        )
-    else:
-        intervals = policy.wait_gen()
+        return _Growing(policy)
+    return _generated(policy, policy.wait_gen)
+
+
+class _Growing(Iterator[float]):
+    """The plain schedule. All runs share its growth, so that each costs a number."""
+
+    __slots__ = ("_policy", "_steps")
+
+    def __init__(self, policy: WaitPolicy) -> None:
+        self._policy = policy
+        self._steps = 0
+
+    @override
+    def __next__(self) -> float:
+        policy = self._policy
+        # From 0 it would never grow.
+        first = max(policy.first_look, policy.minimum)
+        growth = _growth(first, policy.multiplier, policy.maximum)
+        interval = growth[min(self._steps, len(growth) - 1)]
+        self._steps += 1
+        return max(policy.minimum, policy.jitter(interval))
+
+
+@lru_cache(maxsize=64)
+def _growth(first: float, multiplier: float, maximum: float) -> Sequence[float]:
+    """Give `backoff.expo`'s intervals up to the longest; a thousand at the most."""
+    growth: list[float] = []
+    for interval in _expo(first, multiplier, maximum):
+        if interval is not None:  # backoff 2 is primed by a first None
+            growth.append(interval)
+            if interval >= maximum or len(growth) == _LONGEST_GROWTH:
+                break
+    return growth
+
+
+def _expo(first: float, multiplier: float, maximum: float) -> Iterable[float | None]:
+    return backoff.expo(base=multiplier, factor=first, max_value=maximum)
+
+
+def _generated(policy: WaitPolicy, wait_gen: WaitGenerator) -> Iterator[float]:
     latest = policy.maximum
     with suppress(OverflowError):  # where a generator without a maximum ends
-        for number, interval in enumerate(intervals):
+        for number, interval in enumerate(wait_gen()):
             if interval is None and number == 0:  # backoff 2 is primed by a first None
                 continue
             latest = latest if interval is None else interval

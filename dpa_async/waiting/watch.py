@@ -5,9 +5,12 @@ while a look is under way: fifty thousand sleeping runs are no fifty thousand ta
 """
 
 import asyncio
+import contextvars
 import copy
 from collections import deque
 from typing import Protocol, TypeAlias
+
+from typing_extensions import override
 
 from dpa_async.errors import (
     ConfigurationError,
@@ -64,6 +67,8 @@ class Watch:
         self.policy = policy
         self._owner = owner
         self._free = at_once
+        # One for all runs: each timer and callback would otherwise make its own.
+        self.context = contextvars.copy_context()
         self._due: deque[Wait] = deque()
         self._waits: set[Wait] = set()
 
@@ -109,6 +114,26 @@ class Watch:
         self._go_on()
 
 
+class _Waiter(asyncio.Future[End]):
+    """What one who waits holds; that it is cancelled is told at once.
+
+    A callback would tell it as well, later, and cost more than the future itself.
+    """
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: "Wait") -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._wait = wait
+
+    @override
+    def cancel(self, msg: object = None) -> bool:
+        was_pending = super().cancel(msg)
+        if was_pending:
+            self._wait.leave(self)
+        return was_pending
+
+
 class Wait:
     """Waiting for the end of one run, for all who want to know.
 
@@ -141,27 +166,34 @@ class Wait:
         self._heard_at = 0.0
         self._intervals = schedule(watch.policy)
         self._timer: asyncio.TimerHandle | None = None
-        self._waiters: set[asyncio.Future[End]] = set()
+        # A list: nearly always of one, and a set would be three times as large.
+        self._waiters: list[_Waiter] = []
 
     def join(self) -> "asyncio.Future[End]":
         """Give a future of the end; whoever does not want it any more cancels it."""
-        loop = asyncio.get_running_loop()
-        end: asyncio.Future[End] = loop.create_future()
+        waiter = _Waiter(self)
         if self._watch.closed:
-            end.set_result(self._run.given_up())
-            return end
-        end.add_done_callback(self._leave)
-        self._waiters.add(end)
+            waiter.set_result(self._run.given_up())
+            return waiter
+        self._waiters.append(waiter)
         if len(self._waiters) == 1:
-            self._heard_at = loop.time()
+            self._heard_at = asyncio.get_running_loop().time()
             self._watch.add(self)
             self._sleep()
-        return end
+        return waiter
+
+    def leave(self, waiter: _Waiter) -> None:
+        """Take note that somebody does not wait any more."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+            if not self._waiters:
+                self._rest()
+                self._run.left()
 
     def end(self, end: End) -> None:
         """Tell all who wait how it ended."""
         self._rest()
-        waiters, self._waiters = self._waiters, set()
+        waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(copy.copy(end))
@@ -217,7 +249,8 @@ class Wait:
                 self._intervals = schedule(self._watch.policy)
                 self.end(error.about(ref=self._run.ref))
                 return
-        self._timer = loop.call_at(self._due, self._watch.look, self)
+        watch = self._watch
+        self._timer = loop.call_at(self._due, watch.look, self, context=watch.context)
 
     def _rest(self) -> None:
         self._watch.remove(self)
@@ -225,16 +258,9 @@ class Wait:
             self._timer.cancel()
             self._timer = None
 
-    def _leave(self, waiter: "asyncio.Future[End]") -> None:
-        if waiter in self._waiters:  # it was cancelled: else all are told, and gone
-            self._waiters.remove(waiter)
-            if not self._waiters:
-                self._rest()
-                self._run.left()
-
     def _break(self, bug: Exception) -> None:
         self._rest()
-        waiters, self._waiters = self._waiters, set()
+        waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(bug)

@@ -64,8 +64,8 @@ def execution(
         run_id = answered_id = ""
     if not run_id:
         unexpected(request, reply, "no instanceId; a run may have been started")
-    ref = RunRef(settings.base_url, answered_id, run_id)
     if answered_id != workflow_id:
+        ref = RunRef(settings.base_url, answered_id, run_id)
         raise UnexpectedResponseError(
             request.operation,
             f"it started workflow {answered_id!r} instead of {workflow_id!r}: the "
@@ -73,7 +73,7 @@ def execution(
             http_status=reply.status,
             ref=ref,
         )
-    return _execution(settings, ref, row)
+    return _execution(settings, RunRef(settings.base_url, workflow_id, run_id), row)
 
 
 def run_status(
