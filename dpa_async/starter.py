@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from attrs import define
+from typing_extensions import override
 
 from dpa_async.attempt import Attempt, Order, Start, busy
 from dpa_async.errors import DPAError, NotStartedError, SubmissionError
@@ -29,25 +29,46 @@ _TASKS_PER_POST = 4
 """Tasks at once for each execute that may be in flight: so that always one is ready."""
 
 
-@define(eq=False)
-class _Entry:
-    """An order in its lane.
+class _Entry(asyncio.Future[Start]):
+    """An order in its lane, and a future of what comes of it.
+
+    That it is cancelled is told at once: a tick later a POST could have left.
 
     Attributes:
         order: What is wanted.
-        start: What somebody waits for.
         timer: What gives it up.
+        checking: Compares its parameters' names, before it is its turn.
         blocked_by: The end of the workflow's latest run, while that is awaited.
         task: Carries it out.
         holds_slot: Whether the task counts among those that may be at once.
     """
 
-    order: Order
-    start: "asyncio.Future[Start]"
-    timer: asyncio.TimerHandle | None = None
-    blocked_by: "asyncio.Future[End] | None" = None
-    task: "asyncio.Task[Start] | None" = None
-    holds_slot: bool = False
+    __slots__ = (
+        "_give_up",
+        "blocked_by",
+        "checking",
+        "holds_slot",
+        "order",
+        "task",
+        "timer",
+    )
+
+    def __init__(self, order: Order, give_up: "Callable[[_Entry], None]") -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._give_up = give_up
+        self.order = order
+        self.timer: asyncio.TimerHandle | None = None
+        self.checking: asyncio.Task[None] | None = None
+        self.blocked_by: asyncio.Future[End] | None = None
+        self.task: asyncio.Task[Start] | None = None
+        self.holds_slot = False
+
+    @override
+    def cancel(self, msg: object = None) -> bool:
+        was_pending = super().cancel(msg)
+        if was_pending:
+            self._give_up(self)
+        return was_pending
 
 
 class _Turns:
@@ -107,26 +128,23 @@ class Starter:
             order: What is wanted.
             timeout: Seconds until it is given up; None: never.
         """
-        loop = asyncio.get_running_loop()
-        start: asyncio.Future[Start] = loop.create_future()
-        entry = _Entry(order, start)
+        entry = _Entry(order, self._give_up)
         lane = self._lanes.setdefault(order.workflow_id, {})
         if lane and order.if_busy == "fail":
-            start.set_result(busy(order, "it is being started by another call"))
-            return start
+            entry.set_result(busy(order, "it is being started by another call"))
+            return entry
         if timeout is not None:
+            loop = asyncio.get_running_loop()
             order.departure.deadline = loop.time() + timeout
             words = f"the deadline of {timeout:g} s came"
             entry.timer = loop.call_later(timeout, self._expire, entry, words)
-        start.add_done_callback(partial(self._left, entry))
         self._here.announce(Queued, order.submission.key, order.workflow_id)
         lane[entry] = None
         if order.validate:
-            checking = self._here.owner.spawn(self._check_early(entry))
-            start.add_done_callback(lambda _: checking.cancel())
+            entry.checking = self._here.owner.spawn(self._check_early(entry))
         if len(lane) == 1:
             self._at_head(entry)
-        return start
+        return entry
 
     async def close(self) -> None:
         """Finish the POSTs that are out, and give up everything else; raises nothing.
@@ -156,13 +174,13 @@ class Starter:
 
     def _is_ready(self, entry: _Entry) -> None:
         entry.blocked_by = None
-        if not entry.start.done():
+        if not entry.done():
             self._ready.put(entry)
             self._go_on()
 
     def _go_on(self) -> None:
         while self._slots and (entry := self._ready.pop()) is not None:
-            if not entry.start.done():
+            if not entry.done():
                 self._slots -= 1
                 entry.holds_slot = True
                 entry.task = self._here.owner.spawn(self._attempt(entry).outcome())
@@ -201,21 +219,16 @@ class Starter:
         self._settle(entry, entry.order.given_up(reason, NotStartedError))
 
     def _settle(self, entry: _Entry, start: Start) -> None:
-        if not entry.start.done():
-            entry.start.set_result(start)
-            self._give_up(entry)
-
-    def _left(self, entry: _Entry, start: "asyncio.Future[Start]") -> None:
-        if entry.timer is not None:
-            entry.timer.cancel()
-        if start.cancelled():
+        if not entry.done():
+            entry.set_result(start)
             self._give_up(entry)
 
     def _give_up(self, entry: _Entry) -> None:
         """End what is done for an order, but for a POST that is out."""
+        for waiting in (entry.timer, entry.checking, entry.blocked_by):
+            if waiting is not None:
+                waiting.cancel()
         if entry.task is None:
-            if entry.blocked_by is not None:
-                entry.blocked_by.cancel()
             self._leave_lane(entry)
         elif not entry.order.departure.abandon():
             entry.task.cancel()
@@ -223,14 +236,16 @@ class Starter:
     def _done(self, entry: _Entry, task: "asyncio.Task[Start]") -> None:
         self._free_slot(entry)
         self._leave_lane(entry)
-        if entry.start.done():
+        if entry.timer is not None:
+            entry.timer.cancel()
+        if entry.done():
             return
         if task.cancelled():
-            entry.start.set_result(_closed(entry))
+            entry.set_result(_closed(entry))
         elif (bug := task.exception()) is not None:
-            entry.start.set_exception(bug)
+            entry.set_exception(bug)
         else:
-            entry.start.set_result(task.result())
+            entry.set_result(task.result())
 
     def _leave_lane(self, entry: _Entry) -> None:
         lane = self._lanes.get(entry.order.workflow_id, {})
