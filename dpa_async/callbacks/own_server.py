@@ -1,10 +1,10 @@
 """A small HTTP server for callbacks alone, that strangers cannot fill up.
 
-A connection brings one request, whole, within `READ_TIMEOUT` seconds, or is cut:
-whether it says nothing at all, or one byte a second in its head or in its body. Who
-calls back does so once per run, so a connection for each costs little; and no reused
-one can close just when a callback comes. Where more than `MAX_CONNECTIONS` are open,
-the oldest is cut: real senders are done in a moment, slow ones grow old.
+No connection lives longer than `READ_TIMEOUT` seconds, whether it says nothing at all,
+or one byte a second in its head or in its body. A callback that is taken closes its
+connection: the next one comes over another, and never over one that is cut just then.
+What is refused may try again over the same, which costs less than a new one. Where more
+than `MAX_CONNECTIONS` are open, the oldest is cut: real senders are done in a moment.
 """
 
 import asyncio
@@ -18,16 +18,17 @@ from typing_extensions import override
 
 from dpa_async.callbacks.expectations import without_words
 from dpa_async.callbacks.over_aiohttp import answer
-from dpa_async.callbacks.verdict import READ_TIMEOUT, Judge
+from dpa_async.callbacks.verdict import OK, READ_TIMEOUT, Judge
 from dpa_async.checks import refuse
 
 MAX_CONNECTIONS = 512
 """Half of the files that a process can usually have open."""
 
+MAX_CONNECTION_BYTES = 32_768
+"""How much of a connection is heard: many times a callback with its head."""
+
 _BACKLOG = 1024
 _SHUTDOWN_TIMEOUT = 0.5  # what is under way takes a moment, or is too slow anyway
-_LONGEST_LINE = 4096
-_MOST_HEADERS = 64
 _OWN_FAULT = 500
 
 _log = logging.getLogger("dpa_async")
@@ -36,7 +37,7 @@ _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Connections:
-    """All that are open, the oldest first; each has its time."""
+    """All that are open, the oldest first, each with the end of its time."""
 
     def __init__(self) -> None:
         self._cuts: dict[asyncio.Transport, asyncio.TimerHandle] = {}
@@ -58,20 +59,17 @@ class Connections:
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_connections", "_counted")
+    __slots__ = ("_connections", "_counted", "room")
 
     def __init__(self, server: "_Server", connections: Connections) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]
-            max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_LINE,
-            max_headers=_MOST_HEADERS,
-            read_bufsize=_LONGEST_LINE,
             auto_decompress=False,
         )
         self._connections = connections
+        self.room = MAX_CONNECTION_BYTES
         self._counted: asyncio.Transport | None = None
 
     @override
@@ -79,6 +77,13 @@ class _Connection(web.RequestHandler):
         super().connection_made(transport)
         self._counted = cast("asyncio.Transport", transport)
         self._connections.opened(self._counted)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        heard = data[: self.room]
+        self.room -= len(heard)
+        if heard:  # the rest falls on deaf ears, until the time is over
+            super().data_received(heard)
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -131,7 +136,9 @@ async def serve(
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
         response = await answer(request, judge)
-        response.force_close()
+        connection = cast("_Connection", request.protocol)
+        if response.status == OK or connection.room < MAX_CONNECTION_BYTES // 2:
+            response.force_close()
         return response
 
     runner = web.ServerRunner(_Server(handle), shutdown_timeout=_SHUTDOWN_TIMEOUT)

@@ -46,12 +46,12 @@ class Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app, port, **options):
+async def serving(app, port, *, access_log=False, **options):
     """Serve an ASGI application with uvicorn."""
     config = uvicorn.Config(
         app,
         port=port,
-        access_log=False,
+        access_log=access_log,
         log_config=None,
         lifespan="on",
         timeout_graceful_shutdown=1,
