@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import logging
 import traceback
-from collections import OrderedDict
 from collections.abc import Callable
 
 from attrs import define, field, frozen
@@ -17,8 +16,8 @@ from attrs import define, field, frozen
 from dpa_async.checks import refuse
 from dpa_async.wire.callback import Callback
 
-REMEMBERED = 100_000
-"""How many closed expectations are still answered: the newest."""
+REMEMBERED = 50_000
+"""How many closed expectations are still answered, at least: the newest (in 12 MB)."""
 
 _log = logging.getLogger("dpa_async")
 
@@ -94,7 +93,8 @@ class Expectations:
 
     def __init__(self) -> None:
         self._open: dict[bytes, Expectation] = {}
-        self._closed: OrderedDict[bytes, str] = OrderedDict()
+        self._closed: dict[bytes, str] = {}
+        self._closed_before: dict[bytes, str] = {}
 
     def __len__(self) -> int:
         """Give how many are open."""
@@ -109,7 +109,6 @@ class Expectations:
         key = bytes.fromhex(expectation.nonce_sha256)
         if key in self._open:
             refuse("nonce_sha256", "is waited for already: close the other first")
-        self._closed.pop(key, None)
         self._open[key] = expectation
 
     def is_open(self, expectation: Expectation) -> bool:
@@ -123,9 +122,9 @@ class Expectations:
             return
         key = bytes.fromhex(expectation.nonce_sha256)
         del self._open[key]
+        if len(self._closed) == REMEMBERED:
+            self._closed, self._closed_before = {}, self._closed
         self._closed[key] = reply
-        if len(self._closed) > REMEMBERED:
-            self._closed.popitem(last=False)
 
     def find(self, nonce: str) -> Known | None:
         """Tell what is known of a nonce that somebody brings; None: nothing."""
@@ -133,10 +132,11 @@ class Expectations:
         expectation = self._open.get(key)
         if expectation is not None:
             return expectation.known
-        reply = self._closed.get(key)
+        reply = self._closed.get(key, self._closed_before.get(key))
         return None if reply is None else Known(reply)
 
     def clear(self) -> None:
         """Wait for nothing any more, and remember nothing."""
         self._open.clear()
         self._closed.clear()
+        self._closed_before.clear()

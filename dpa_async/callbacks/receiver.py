@@ -147,9 +147,11 @@ class CallbackReceiver:
 
         Raises:
             ConfigurationError: Nothing listens yet, or no more; `public_url` is
-                missing; that nonce is waited for already; this is another event loop.
+                missing; that nonce is waited for already; this is another event loop;
+                an argument cannot be right.
         """
         self._bind()
+        _check_expected(wake, reply)
         base = self._base_url()
         url = None
         if nonce_sha256 is None:
@@ -233,6 +235,13 @@ def _check_address(host: str | None, port: int, public_url: str | None) -> None:
             "public_url",
             f"is missing: {host} is to listen everywhere, but no address to call",
         )
+
+
+def _check_expected(wake: object, reply: object) -> None:
+    if not callable(wake):
+        refuse("wake", f"is {type(wake).__name__}: give a function")
+    if not isinstance(reply, str) or not reply.isprintable():
+        refuse("reply", f"is {reply!r}: give the text that the platform wants")
 
 
 def _is_everywhere(host: str) -> bool:

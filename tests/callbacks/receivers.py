@@ -84,7 +84,7 @@ def play(face, test, **options):
     """Run `test(receiver)` where it serves; see that no task is left of it."""
 
     async def main():
-        async with asyncio.timeout(60), face(**options) as receiver:
+        async with asyncio.timeout(120), face(**options) as receiver:
             await test(receiver)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:  # a connection's task ends a tick after its connection

@@ -331,6 +331,23 @@ def test_what_is_no_hash_is_refused(nonce_sha256):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"wake": None}, "wake is NoneType"),
+        ({"wake": nothing, "reply": 5}, "reply is 5"),
+        ({"wake": nothing, "reply": "\ud800"}, r"reply is '\\ud800'"),
+        ({"wake": nothing, "reply": "SUC\nCESS"}, r"reply is 'SUC\\nCESS'"),
+    ],
+)
+def test_what_is_wrong_with_an_expectation_is_told_at_once(arguments, words):
+    async def main():
+        with pytest.raises(ConfigurationError, match=f"^{words}"):
+            mounted().expect(**arguments)
+
+    asyncio.run(main())
+
+
 def test_another_event_loop_is_refused():
     receiver = mounted()
 

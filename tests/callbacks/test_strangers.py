@@ -73,8 +73,8 @@ def beginnings(url):
 async def be_slow(url, way):
     """Open a connection and be slow; give after how many seconds it is closed."""
     loop = asyncio.get_running_loop()
-    began = loop.time()
     reader, writer = await asyncio.open_connection(*address(url))
+    began = loop.time()
     try:
         first, more = beginnings(url)[way]
         writer.write(first)
@@ -105,15 +105,17 @@ def test_500_slow_senders_are_cut_and_keep_no_real_one_out(face, ways):
             asyncio.ensure_future(be_slow(url, ways[n % len(ways)]))
             for n in range(SLOW)
         ]
-        real = 0
+        loop, real, late = asyncio.get_running_loop(), 0, 0.0
         while not all(each.done() for each in slow):
+            began = loop.time()
             assert (await post(url, FINISH)).text == "SUCCESS"
             real += 1
             await asyncio.sleep(0.1)
+            late = max(late, loop.time() - began)
         seconds = [each.result() for each in slow]
-        # Five seconds, and what 500 clients in this same loop take beside.
-        assert max(seconds) < 6.5
-        assert min(seconds) > 4.9
+        # Nothing can be closed sooner than this busy loop comes to it.
+        assert max(seconds) < 6 + late
+        assert min(seconds) > 5 - late
         assert len(woken) == real
         assert real > 10
 
@@ -290,3 +292,24 @@ def test_who_leaves_in_the_middle_leaves_no_trace(face, caplog):
         assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
 
     play(face, test)
+
+
+def test_slow_senders_do_not_hold_up_the_end(caplog):
+    async def main():
+        senders = []
+        async with own_server() as receiver:
+            url = receiver.expect(lambda _: None).url
+            for first, _ in list(beginnings(url).values()) * 10:
+                reader, writer = await asyncio.open_connection(*address(url))
+                writer.write(first)
+                senders.append((reader, writer))
+            await asyncio.sleep(0.2)
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < the_server.READ_TIMEOUT - 1
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        for reader, writer in senders:
+            assert await reader.read() == b""
+            writer.close()
+        assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+    asyncio.run(main())
