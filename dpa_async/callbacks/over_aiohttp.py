@@ -55,6 +55,5 @@ async def _hang_up(request: web.BaseRequest, verdict: Verdict) -> web.StreamResp
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)
         await response.write_eof()
-    if request.transport is not None:
-        request.transport.close()
+    request.protocol.force_close()  # what is written still leaves
     return response

@@ -159,6 +159,16 @@ def test_a_connection_is_heard_only_so_far():
     play(own_server, test)
 
 
+def test_a_head_is_heard_only_so_far():
+    async def test(receiver):
+        url = receiver.expect(lambda _: None).url
+        header = f"X-More: {'x' * 4000}"
+        assert (await post(url, FINISH, *[header] * 7)).status == 200
+        assert await post(url, FINISH, *[header] * 9) is None
+
+    play(own_server, test)
+
+
 async def exchanged(reader, writer, data):
     writer.write(data)
     return await hear(reader)
