@@ -66,8 +66,12 @@ async def write(path: Path, runs: int, at_once: int) -> None:
     )
 
 
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 async def find(path: Path, keys: int) -> None:
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     began, cpu = time.perf_counter(), time.process_time()
     async with SQLiteJournal(path) as journal:
         for number in range(keys):
@@ -79,8 +83,7 @@ async def find(path: Path, keys: int) -> None:
         print(
             f"{keys} finished keys opened and found: {cpu:.2f} s CPU, {took:.2f} s "
             f"({cpu / keys * 1e6:.1f} us each), "
-            f"{(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024:.1f}"
-            f" MiB more at the peak; file {path.stat().st_size / 2**20:.0f} MiB"
+            f"{peak() - before:.1f} MiB of memory more at the peak"
         )
 
 

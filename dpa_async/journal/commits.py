@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from dpa_async.errors import JournalError
 from dpa_async.journal.changes import Change
 from dpa_async.journal.problems import from_sqlite, problem
+from dpa_async.journal.reading import Reader
 
 Verdict = JournalError | None
 """Why a change was not made; None once it is durable."""
@@ -28,14 +29,20 @@ class Commits:
         path: The journal's, for errors.
         connection: For the thread alone.
         thread: An executor of one thread.
+        reader: Makes way while a batch is written.
     """
 
     def __init__(
-        self, path: str, connection: sqlite3.Connection, thread: Executor
+        self,
+        path: str,
+        connection: sqlite3.Connection,
+        thread: Executor,
+        reader: Reader,
     ) -> None:
         self._path = path
         self._connection = connection
         self._thread = thread
+        self._reader = reader
         self._loop = asyncio.get_running_loop()
         self._outbox: list[tuple[Change, asyncio.Future[Verdict]]] = []
         self._under_way = False
@@ -61,6 +68,7 @@ class Commits:
         batch, self._outbox = self._outbox[:_MOST], self._outbox[_MOST:]
         changes = [change for change, _ in batch]
         waiting = [verdict for _, verdict in batch]
+        self._reader.make_way()
         done = self._loop.run_in_executor(
             self._thread, commit, self._path, self._connection, changes
         )
@@ -76,6 +84,7 @@ class Commits:
             self._send()
         else:
             self._under_way = False
+            self._reader.stay()
             self._idle.set()
 
 
@@ -97,10 +106,10 @@ def commit(
 def _together(
     connection: sqlite3.Connection, changes: Sequence[Change]
 ) -> list[str | None]:
-    connection.execute("BEGIN IMMEDIATE")
+    cursor = connection.execute("BEGIN IMMEDIATE")
     try:
-        refusals = [change(connection) for change in changes]
-        connection.execute("COMMIT")
+        refusals = [change(cursor) for change in changes]
+        cursor.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):

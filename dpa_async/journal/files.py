@@ -15,6 +15,7 @@ from dpa_async.journal.problems import from_os, from_sqlite, problem
 from dpa_async.journal.schema import prepare
 
 _BUSY_TIMEOUT = 5.0  # seconds; who else writes to it is a stranger
+_READ_CACHE = 16 * 2**10  # KiB at most
 _LARGEST_IDLE_WAL = 64 * 2**20  # bytes; it grows as needed, and shrinks to this
 
 
@@ -63,6 +64,7 @@ def open_file(path: str) -> OpenFile:
         _make_durable(writer)
         reader = _connect(path, on_failure)
         reader.execute("PRAGMA query_only = ON")
+        reader.execute(f"PRAGMA cache_size = -{_READ_CACHE}")
         reader.execute("SELECT count(*) FROM entries WHERE id = 0").fetchone()
         _sync_directory(path)
         on_failure.pop_all()

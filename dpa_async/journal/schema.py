@@ -8,7 +8,8 @@ from dpa_async.journal.problems import problem
 APPLICATION_ID = 0x4450416A  # "DPAj"
 
 # From each version to the next one, the first from an empty file; what was released is
-# never changed. `unfinished` is small, whatever is finished.
+# never changed. Times are microseconds since 1970. The index is small, however much is
+# finished.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
@@ -16,23 +17,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id INTEGER PRIMARY KEY, -- the order of the intents
             key TEXT NOT NULL UNIQUE,
             state TEXT NOT NULL,
-            wants_outputs INTEGER NOT NULL,
-            origin TEXT NOT NULL,
-            workflow_id TEXT NOT NULL,
-            params_digest TEXT NOT NULL,
-            params TEXT,
-            sent_at TEXT,
-            nonce_sha256 TEXT,
-            seen TEXT,
-            run_origin TEXT,
-            run_workflow_id TEXT,
-            run_id TEXT,
-            submitted_at TEXT,
-            status TEXT,
-            ended_at TEXT,
-            looks INTEGER,
-            outputs TEXT,
-            unread TEXT
+            intent TEXT NOT NULL,   -- [origin, workflow, digest, wants outputs]
+            params TEXT NOT NULL,   -- {name: value} or null
+            evidence TEXT,          -- [sent at, SHA-256 of the nonce, [seen, ...]]
+            run TEXT,               -- [origin, workflow, run]
+            submitted_at INTEGER,
+            result TEXT             -- [status, ended at, looks, outputs, unread]
         )
         """,
         "CREATE INDEX unfinished ON entries (id) WHERE state <> 'finished'",

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from types import TracebackType
@@ -26,11 +26,12 @@ from dpa_async.journal.commits import Commits
 from dpa_async.journal.entries import Entry, Journal
 from dpa_async.journal.files import OpenFile, open_file
 from dpa_async.journal.problems import DAMAGED, from_sqlite, problem
+from dpa_async.journal.reading import Reader
 from dpa_async.journal.rows import (
     SELECT,
     Row,
     check_text,
-    evidence_row,
+    evidence_text,
     intent_row,
     read_entry,
     result_row,
@@ -51,6 +52,7 @@ _PAGE = 100
 class _Opened:
     file: OpenFile
     thread: ThreadPoolExecutor
+    reader: Reader
     commits: Commits
     loop: asyncio.AbstractEventLoop
 
@@ -111,8 +113,9 @@ class SQLiteJournal(Journal):
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        commits = Commits(file.path, file.writer, thread)
-        self._opened = _Opened(file, thread, commits, loop)
+        reader = Reader(file.reader)
+        commits = Commits(file.path, file.writer, thread, reader)
+        self._opened = _Opened(file, thread, reader, commits, loop)
         return self
 
     async def __aexit__(
@@ -197,8 +200,8 @@ class SQLiteJournal(Journal):
             JournalError: The key is not there or has a run, or it cannot be written.
         """
         key = check_text("key", submission.key)
-        row = evidence_row(submission)
-        await self._make(uncertainty(key, row), submission)
+        evidence = evidence_text(submission)
+        await self._make(uncertainty(key, evidence), submission)
 
     @override
     async def started(
@@ -249,10 +252,10 @@ class SQLiteJournal(Journal):
             raise ConfigurationError(f"journal {self.path!r} {words}")
         return opened
 
-    def _read(self, sql: str, values: Row) -> list[tuple[Any, ...]]:
-        opened = self._at_hand()
+    def _read(self, sql: str, values: Row) -> Sequence[tuple[Any, ...]]:
+        reader = self._at_hand().reader
         try:
-            return opened.file.reader.execute(sql, values).fetchall()
+            return reader.rows(sql, values)
         except sqlite3.Error as error:
             cause = from_sqlite(self.path, error)
         raise cause
