@@ -120,7 +120,8 @@ def read_entry(row: tuple[Any, ...]) -> Entry:
     """Give the entry of a row of `SELECT`.
 
     Raises:
-        ValueError: It is none; so are `TypeError` and `KeyError` raised.
+        ValueError: It is none; so are `TypeError`, `KeyError` and
+            `OverflowError` raised.
     """
     _, key, state, text = row
     intent, params, evidence, run, submitted, result = _decode(text)

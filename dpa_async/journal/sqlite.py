@@ -39,7 +39,6 @@ from dpa_async.journal.rows import (
 )
 from dpa_async.models import RunRef, RunResult, Submission
 
-_FIND = SELECT + "WHERE key = ?"
 _NEWEST = "SELECT max(id) FROM entries"
 _UNFINISHED = SELECT + (
     "INDEXED BY unfinished "
@@ -131,7 +130,7 @@ class SQLiteJournal(Journal):
         """Write what is on its way, then close the file; idempotent, raises nothing."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            self._closing = opened.loop.create_task(_close(opened))
+            self._closing = asyncio.create_task(_close(opened))
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
@@ -143,8 +142,14 @@ class SQLiteJournal(Journal):
             JournalError: The journal is not open, or cannot be read.
             ConfigurationError: The key is no Unicode text, or the event loop another.
         """
-        found = self._read(_FIND, (check_text("key", key),))
-        return self._entry(found[0]) if found else None
+        reader = self._at_hand().reader
+        try:
+            row = reader.find(check_text("key", key))
+        except sqlite3.Error as error:
+            cause = from_sqlite(self.path, error)
+        else:
+            return None if row is None else self._entry(row)
+        raise cause
 
     @override
     def unfinished(self) -> Iterator[Entry]:
@@ -162,8 +167,10 @@ class SQLiteJournal(Journal):
     def _unfinished(self, newest: int) -> Iterator[Entry]:
         last = 0
         while page := self._read(_UNFINISHED, (last, newest, _PAGE)):
-            last = page[-1][0]
             for row in page:
+                if row[0] <= last:  # in a damaged file the order leads in circles
+                    raise problem(self.path, DAMAGED)
+                last = row[0]
                 yield self._entry(row)
 
     @override
@@ -263,7 +270,7 @@ class SQLiteJournal(Journal):
     def _entry(self, row: tuple[Any, ...]) -> Entry:
         try:
             return read_entry(row)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             cause: JournalError = problem(self.path, DAMAGED)
         raise cause
 
@@ -274,6 +281,8 @@ def _close_unwanted(opening: "asyncio.Future[OpenFile]") -> None:
 
 
 async def _close(opened: _Opened) -> None:
-    await opened.commits.drained()
-    await opened.loop.run_in_executor(opened.thread, opened.file.close)
+    loop = asyncio.get_running_loop()
+    if loop is opened.loop:  # what another one has queued, nobody will send
+        await opened.commits.drained()
+    await loop.run_in_executor(opened.thread, opened.file.close)
     opened.thread.shutdown(wait=False)
