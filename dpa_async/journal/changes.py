@@ -1,0 +1,96 @@
+"""The five changes of an entry, as SQL; each sees for itself that it may be made."""
+
+import sqlite3
+from collections.abc import Callable
+
+from dpa_async.journal.rows import Row
+
+Change = Callable[[sqlite3.Cursor], str | None]
+"""Makes the change; gives the reason where it may not be made, and then makes none."""
+
+_INTENT = """
+    INSERT OR IGNORE INTO entries (key, state, intent, params, evidence)
+    VALUES (?, 'intended', ?, ?, ?)
+"""
+_MAKE_WAY = "DELETE FROM entries WHERE key = ? AND state = 'finished'"
+_WITHDRAWAL = """
+    DELETE FROM entries WHERE key = ? AND state IN ('intended', 'uncertain')
+"""
+_UNCERTAINTY = """
+    UPDATE entries SET state = 'uncertain', evidence = ?
+    WHERE key = ? AND state IN ('intended', 'uncertain')
+"""
+# A run is bound to its key once and for all.
+_START = """
+    UPDATE entries SET state = 'started', run = ?1, submitted_at = ?2
+    WHERE key = ?3 AND state <> 'finished' AND (run IS NULL OR run = ?1)
+"""
+_END = """
+    UPDATE entries SET state = 'finished', run = ?1, submitted_at = ?2, result = ?3
+    WHERE key = ?4 AND (run IS NULL OR run = ?1)
+"""
+
+
+def intent(row: Row) -> Change:
+    """Put an intent in, in place of a finished entry of its key."""
+    key = row[0]
+
+    def change(cursor: sqlite3.Cursor) -> str | None:
+        if _changes(cursor, _INTENT, row):
+            return None
+        if _changes(cursor, _MAKE_WAY, (key,)):
+            cursor.execute(_INTENT, row)
+            return None
+        return (
+            f"key {key!r} is there already and not finished: it is not intended twice"
+        )
+
+    return change
+
+
+def withdrawal(key: str) -> Change:
+    """Take an entry out that has no run."""
+
+    def change(cursor: sqlite3.Cursor) -> str | None:
+        if _changes(cursor, _WITHDRAWAL, (key,)):
+            return None
+        return f"key {key!r} is not there or has a run: there is nothing to withdraw"
+
+    return change
+
+
+def uncertainty(key: str, evidence: str | None) -> Change:
+    """Note what is known of a submission's fate."""
+
+    def change(cursor: sqlite3.Cursor) -> str | None:
+        if _changes(cursor, _UNCERTAINTY, (evidence, key)):
+            return None
+        return f"key {key!r} is not there or has a run: it cannot become uncertain"
+
+    return change
+
+
+def start(key: str, row: Row) -> Change:
+    """Note which run it is."""
+
+    def change(cursor: sqlite3.Cursor) -> str | None:
+        if _changes(cursor, _START, (*row, key)):
+            return None
+        return f"key {key!r} is not there, has another run or is finished already"
+
+    return change
+
+
+def end(key: str, row: Row) -> Change:
+    """Note how its run ended."""
+
+    def change(cursor: sqlite3.Cursor) -> str | None:
+        if _changes(cursor, _END, (*row, key)):
+            return None
+        return f"key {key!r} is not there or has another run: this is not its end"
+
+    return change
+
+
+def _changes(cursor: sqlite3.Cursor, sql: str, values: Row) -> bool:
+    return cursor.execute(sql, values).rowcount == 1
