@@ -5,7 +5,8 @@ async with DPAClient.from_env() as client:
 """
 
 from dpa_async.auth import TokenManager, TokenProvider
-from dpa_async.batch import Batch, RunOutcome, run_many
+from dpa_async.batch import Batch, RunOutcome
+from dpa_async.calls import run_and_wait, run_many
 from dpa_async.client import DPAClient
 from dpa_async.errors import (
     APIError,
@@ -48,7 +49,7 @@ from dpa_async.models import (
     WorkflowStatus,
 )
 from dpa_async.run import Run
-from dpa_async.runner import Runner, run_and_wait
+from dpa_async.runner import Runner
 from dpa_async.settings import Dialect, Limits, Settings
 from dpa_async.transport import Backend
 from dpa_async.waiting import WaitPolicy

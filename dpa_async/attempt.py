@@ -1,89 +1,27 @@
 """One start of a run: from the head of its lane to the answer of its execute."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
-from dpa_async.client import DPAClient
 from dpa_async.errors import (
     APIError,
     DPAError,
-    SubmissionError,
-    SubmissionUncertainError,
+    NotStartedError,
     WorkflowBusyError,
 )
 from dpa_async.events import Announcer, Uncertain
+from dpa_async.evidence import Tracked
 from dpa_async.listing import Listing
-from dpa_async.models import Execution, Submission
+from dpa_async.open_runs import OpenRuns
+from dpa_async.order import Order, Start
 from dpa_async.preflight import Preflight
 from dpa_async.run import Run
-from dpa_async.submission import Verdict, submit, uncertain_error, verdict
-from dpa_async.transport import Departure
+from dpa_async.submission import Accepted, Submitted, Submitter
 
 _STALE_LIST = 2.5
 """Seconds by which the platform's list may lag behind an execute."""
-
-IfBusy = Literal["queue", "fail"]
-
-Start: TypeAlias = Run | DPAError
-"""What came of an order: a run, or why there is none."""
-
-
-class Place(Protocol):
-    """A place among the runs that may go on at once."""
-
-    @property
-    def is_free(self) -> bool:
-        """Whether taking it takes no time."""
-        ...
-
-    async def take(self) -> None:
-        """Wait for it."""
-        ...
-
-    def give_back(self) -> None:
-        """Leave it, where it was taken."""
-        ...
-
-
-@frozen(kw_only=True)
-class Order:
-    """What somebody wants started, and how.
-
-    Attributes:
-        submission: Which workflow, under which key.
-        params: Its parameters.
-        if_busy: Whether a busy workflow is waited for or raises.
-        validate: Whether the parameters' names are checked first.
-        outputs: Whether its outputs are wanted at the end.
-        place: A place among those that may run at once, taken before the POST.
-        source: Whose order it is; those of several sources take turns.
-        departure: Whether the POST is out there.
-    """
-
-    submission: Submission
-    params: Mapping[str, object] | None
-    if_busy: IfBusy = "queue"
-    validate: bool = False
-    outputs: bool = True
-    place: Place | None = None
-    source: object = None
-    departure: Departure = field(factory=Departure)
-
-    @property
-    def workflow_id(self) -> str:
-        """The workflow that is to run."""
-        return self.submission.workflow_id
-
-    def given_up(self, reason: str, kind: type[SubmissionError]) -> SubmissionError:
-        """Say what became of it when it is given up: its POST may be out there."""
-        if self.departure.left:
-            sent_at = self.departure.left_at
-            sent = evolve(self.submission, sent_at=sent_at, seen=(reason,))
-            return uncertain_error(sent, f"{reason} while the answer was awaited")
-        return kind(self.submission, f"{reason}; nothing was started")
 
 
 @frozen(kw_only=True)
@@ -92,22 +30,20 @@ class Attempt:
 
     Attributes:
         order: What is wanted.
-        client: The platform.
+        runs: Knows the runs that there are.
+        submitter: Executes once.
         listing: Tells which workflows are busy.
         preflight: Knows which parameters workflows take.
         announce: Tells observers.
-        latest: The workflow's latest run that is known, if any.
-        started: Makes a run of an execute's answer.
         step_aside: Called before this waits for anything but the execute's answer.
     """
 
     order: Order
-    client: DPAClient
+    runs: OpenRuns
+    submitter: Submitter
     listing: Listing
     preflight: Preflight
     announce: Announcer
-    latest: Run | None
-    started: Callable[[Order, Execution], Run]
     step_aside: Callable[[], None]
 
     async def outcome(self) -> Start:
@@ -134,14 +70,40 @@ class Attempt:
         if order.validate:
             self.step_aside()
             await self.preflight.check(order.workflow_id, order.params)
-        latest = self.latest
+        latest = self.runs.latest(order.workflow_id)
         if latest is not None and order.if_busy == "fail":
             status = await latest.status()
             if not status.ended:
                 raise busy(order, f"it runs as {latest.ref}")
-        return self.started(order, await self._submit_when_free(order))
+        answer = await self._accepted(order)
+        return answer if isinstance(answer, Run) else await self._started(answer)
 
-    async def _submit_when_free(self, order: Order) -> Execution:
+    async def _started(self, accepted: Accepted) -> Run:
+        """Make the run known; then see that it stays so.
+
+        Raises:
+            JournalError: It runs, but that could not be written down.
+        """
+        run = self.order.progress.run = self.runs.start(self.order, accepted)
+        await run.journal_start()
+        return run
+
+    async def _accepted(self, order: Order) -> Accepted | Run:
+        """Execute; or give the run that there is already, where the key is journaled.
+
+        Raises:
+            DPAError: As `_carry_out` says.
+        """
+        entry = self.runs.journaled(order)
+        if entry is None:
+            return await self._submit_when_free(order)
+        run = self.runs.of_entry(entry)
+        if run is not None:
+            return run
+        answer = await self._resolved(self.submitter.taken_up(order, entry.submission))
+        return answer or await self._submit_when_free(order)
+
+    async def _submit_when_free(self, order: Order) -> Accepted:
         """Execute; where the platform says busy, wait until it is not, and again.
 
         A busy refusal of a workflow that the list shows idle can be a race, once; twice
@@ -149,18 +111,34 @@ class Attempt:
         """
         refused_while_idle = False
         while True:
-            refusal = await self._submit(order)
-            if isinstance(refusal, Execution):
-                return refusal
+            answer: Accepted | APIError | None
+            match await self._submit(order):
+                case Tracked() as tracked:
+                    answer = await self._resolved(tracked)
+                case answer:
+                    pass
+            if isinstance(answer, Accepted):
+                return answer
             if order.place is not None:
                 order.place.give_back()  # what waits for its lane holds none
             self.step_aside()
             if order.departure.abandoned:
-                raise refusal
-            seen_busy = await self._wait_out(order, settle=not refused_while_idle)
-            if refused_while_idle and not seen_busy:
-                raise refusal
-            refused_while_idle = not seen_busy
+                raise _refusal(order, answer)
+            if answer is not None:
+                seen_busy = await self._wait_out(order, settle=not refused_while_idle)
+                if refused_while_idle and not seen_busy:
+                    raise answer
+                refused_while_idle = not seen_busy
+
+    async def _resolved(self, tracked: Tracked) -> Accepted | None:
+        """Wait for evidence; None where there is none that forbids to execute again.
+
+        Raises:
+            SubmissionUncertainError: There is none, and the order says to report that.
+        """
+        self.step_aside()
+        answer = await self.submitter.resolved(self.order, tracked)
+        return answer if isinstance(answer, Accepted) else None
 
     async def _wait_out(self, order: Order, *, settle: bool) -> bool:
         """Wait until the list shows the workflow idle; tells if it was ever busy.
@@ -184,24 +162,19 @@ class Attempt:
         await asyncio.sleep(_STALE_LIST)
         return await self.listing.until_idle(workflow_id)
 
-    async def _submit(self, order: Order) -> Execution | APIError:
-        """Execute once; a refusal that may mean "busy" is given, all else raised."""
+    async def _submit(self, order: Order) -> Submitted:
         if order.place is not None:
             if not order.place.is_free:
                 self.step_aside()
             await order.place.take()
-        try:
-            return await submit(
-                self.client, order.submission, order.params, order.departure
-            )
-        except SubmissionUncertainError as error:
-            self.announce(Uncertain, error.submission)
-            raise
-        except APIError as error:
-            codes = self.client.settings.dialect.busy_codes
-            if verdict(error, codes) is not Verdict.BUSY:
-                raise
-            return error
+        return await self.submitter.submit(order)
+
+
+def _refusal(order: Order, answer: APIError | None) -> DPAError:
+    if answer is not None:
+        return answer
+    words = "it was given up; nothing was started"
+    return NotStartedError(order.submission, words)
 
 
 def busy(order: Order, words: str) -> WorkflowBusyError:

@@ -1,20 +1,18 @@
-"""`run_many` and `Batch`: many runs at once, their outcomes as they end."""
+"""`Batch`: many runs at once, their outcomes as they end."""
 
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Self, TypeAlias
 
 from attrs import frozen
 from typing_extensions import override
 
-from dpa_async.checks import check_count, check_type, refuse
-from dpa_async.client import DPAClient
-from dpa_async.errors import ConfigurationError, DPAError
-from dpa_async.item import Item, not_started
-from dpa_async.models import RunRequest, RunResult
-from dpa_async.runner import Runner, runner_of
+from dpa_async.checks import refuse
+from dpa_async.errors import ConfigurationError, DPAError, RunFailedError
+from dpa_async.item import BatchRunner, Item, not_started
+from dpa_async.models import RunRequest, RunResult, RunStatus
 from dpa_async.sharing import Owner
 
 Requests: TypeAlias = Iterable[RunRequest] | AsyncIterable[RunRequest]
@@ -24,48 +22,6 @@ _READ_AHEAD = 4
 
 _FAR_AHEAD = 3_000
 """More than so many beyond those that run find no free workflow either."""
-
-
-def run_many(
-    target: DPAClient | Runner,
-    requests: Requests,
-    *,
-    concurrency: int = 100,
-    ordered: bool = False,
-    fail_fast: bool = False,
-) -> "Batch":
-    """Run many workflows at once; gives their outcomes as they end.
-
-        async with run_many(client, requests) as batch:
-            async for outcome in batch:
-                ...
-
-    An outcome is yielded for each request, and never raised. `concurrency` counts runs
-    on the platform; a request that waits for its workflow holds no place. The source is
-    read as places become free, at most four times the concurrency ahead: a source of a
-    million requests takes no more memory than one of a thousand, apart from the keys,
-    which are kept to see that none comes twice.
-
-    Args:
-        target: A client, whose one default runner is used, or a runner.
-        requests: What to run, plain or async iterable; read only as needed.
-        concurrency: How many runs go on at once, 1 or more.
-        ordered: Whether outcomes come in the order of the requests. One slow run then
-            holds back those behind it, and in the end the reading of the source.
-        fail_fast: Whether nothing more is started from the first outcome with an error
-            on. What runs is waited for; what was not started, also what is left in a
-            plain source, comes with a `NotStartedError`. An async source is not read
-            any further.
-
-    Raises:
-        ConfigurationError: `concurrency` is below 1, or `target` is neither.
-    """
-    check_count("concurrency", concurrency)
-    check_type("requests", requests, Iterable | AsyncIterable)
-    check_type("target", target, DPAClient | Runner)
-    return Batch(
-        target, requests, concurrency=concurrency, ordered=ordered, fail_fast=fail_fast
-    )
 
 
 @frozen
@@ -93,14 +49,15 @@ class Batch(AsyncIterator[RunOutcome]):
 
     def __init__(
         self,
-        target: DPAClient | Runner,
+        runner: Callable[[], BatchRunner],
         requests: Requests,
         *,
-        concurrency: int,
-        ordered: bool,
-        fail_fast: bool,
+        concurrency: int = 100,
+        ordered: bool = False,
+        fail_fast: bool = False,
+        retry_failed: bool = False,
     ) -> None:
-        self._target = target
+        self._get_runner = runner
         self._requests = requests
         self.places = asyncio.Semaphore(concurrency)
         ahead = min((_READ_AHEAD - 1) * concurrency, _FAR_AHEAD)
@@ -109,8 +66,9 @@ class Batch(AsyncIterator[RunOutcome]):
         self.context = contextvars.copy_context()
         self._ordered = ordered
         self._fail_fast = fail_fast
+        self._retry_failed = retry_failed
         self._owner = Owner()  # of the feeder, and of reading outputs
-        self._runner: Runner | None = None
+        self._runner: BatchRunner | None = None
         self._feeder: asyncio.Task[None] | None = None
         self._at_source = False  # the feeder waits for an async source
         self._stopped = False  # nothing more is started
@@ -173,7 +131,7 @@ class Batch(AsyncIterator[RunOutcome]):
 
     def _begin(self) -> None:
         if self._feeder is None and not self._owner.closed:
-            runner = self._runner = runner_of(self._target)
+            runner = self._runner = self._get_runner()
             runner.adopt(self)
             self._feeder = self._owner.spawn(self._feed(runner))
             self._feeder.add_done_callback(self._done)
@@ -185,7 +143,7 @@ class Batch(AsyncIterator[RunOutcome]):
             raise failure
         raise StopAsyncIteration
 
-    async def _feed(self, runner: Runner) -> None:
+    async def _feed(self, runner: BatchRunner) -> None:
         """Read the source as requests leave our hands, and start each."""
         try:
             async for request in self._source():
@@ -215,7 +173,7 @@ class Batch(AsyncIterator[RunOutcome]):
                 self._at_source = False
             yield request
 
-    async def _take(self, runner: Runner, request: object) -> None:
+    async def _take(self, runner: BatchRunner, request: object) -> None:
         if self._owner.closed:
             refuse("the batch", "is closed: the source went on after it was cancelled")
         if not isinstance(request, RunRequest):
@@ -228,13 +186,21 @@ class Batch(AsyncIterator[RunOutcome]):
         except DPAError as error:
             self.deliver(item, error=error)
 
-    def _start(self, runner: Runner, item: Item) -> None:
+    def _start(self, runner: BatchRunner, item: Item) -> None:
         key = item.request.key
         if key in self._keys:
             refuse("key", f"{key!r} is in the batch already")
-        order = runner.order(item.request, place=item, source=self)
+        order = runner.order(
+            item.request, place=item, source=self, retry_failed=self._retry_failed
+        )
         if key is not None:
             self._keys.add(key)
+            result = runner.journaled_result(order)
+            if result is not None:
+                failed = result.status is RunStatus.FAILED
+                error = RunFailedError(result) if failed else None
+                self.deliver(item, result=None if failed else result, error=error)
+                return
         if self._stopped:
             raise not_started(order)
         item.begin(runner, order)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Protocol, Self, TypeVar, cast
+from typing import Self, TypeVar, cast
 
 import aiohttp
 
@@ -20,6 +20,7 @@ from dpa_async.models import (
     Workflow,
 )
 from dpa_async.settings import Settings
+from dpa_async.sharing import Closeable
 from dpa_async.transport import Backend, Departure, Transport
 from dpa_async.transport.aiohttp_backend import AiohttpBackend
 from dpa_async.wire import replies, requests
@@ -32,15 +33,7 @@ _REFUSED_AFRESH = 5.0
 """Seconds for which a fresh token that was refused keeps others from being fetched."""
 
 
-class Companion(Protocol):
-    """What lives as long as a client."""
-
-    async def aclose(self) -> None:
-        """End it; raises nothing."""
-        ...
-
-
-_C = TypeVar("_C", bound=Companion)
+_C = TypeVar("_C", bound=Closeable)
 
 
 class DPAClient:
@@ -69,7 +62,7 @@ class DPAClient:
     ) -> None:
         check_type("settings", settings, Settings)
         self.settings = settings
-        self._owned: list[Companion] = []
+        self._owned: list[Closeable] = []
         if backend is None:
             backend = AiohttpBackend(settings, session)
             self._owned.append(backend)
@@ -78,8 +71,8 @@ class DPAClient:
             tokens = TokenManager(settings, self._transport)
             self._owned.append(tokens)
         self.tokens = tokens
-        self._companions: dict[object, Companion] = {}
-        self._adopted: list[Companion] = []
+        self._companions: dict[object, Closeable] = {}
+        self._adopted: list[Closeable] = []
         self._closing = asyncio.Lock()
         # A token that was refused just after it was fetched, and until when it counts.
         self._refused_afresh = ("", "", 0.0)
@@ -126,11 +119,11 @@ class DPAClient:
             self._companions[kind] = kind(self)
         return cast("_C", self._companions[kind])
 
-    def adopt(self, companion: Companion) -> None:
+    def adopt(self, companion: Closeable) -> None:
         """Close something before the connections that it works with."""
         self._adopted.append(companion)
 
-    def release(self, companion: Companion) -> None:
+    def release(self, companion: Closeable) -> None:
         """Forget something that was adopted and has ended by itself."""
         if companion in self._adopted:
             self._adopted.remove(companion)

@@ -4,12 +4,51 @@ import asyncio
 import contextvars
 from typing import Protocol
 
-from dpa_async.attempt import Order, Start
 from dpa_async.errors import DPAError, NotStartedError
 from dpa_async.models import RunRequest, RunResult
+from dpa_async.order import Order, Place, Start
 from dpa_async.run import Run
-from dpa_async.runner import Runner
+from dpa_async.sharing import Closeable
 from dpa_async.waiting import End
+
+
+class BatchRunner(Protocol):
+    """What a batch needs of a runner."""
+
+    def order(
+        self,
+        request: RunRequest,
+        *,
+        place: Place | None = None,
+        source: object = None,
+        retry_failed: bool = False,
+    ) -> Order:
+        """Write down what is meant.
+
+        Raises:
+            ConfigurationError: Something cannot be right.
+        """
+        ...
+
+    def begin(self, order: Order, timeout: float | None) -> "asyncio.Future[Start]":
+        """Carry out an order."""
+        ...
+
+    def journaled_result(self, order: Order) -> RunResult | None:
+        """Give the result of an order that is journaled as finished.
+
+        Raises:
+            DPAError: That cannot be told.
+        """
+        ...
+
+    def adopt(self, dependant: Closeable) -> None:
+        """Close something, once, before the runner is closed."""
+        ...
+
+    def release(self, dependant: Closeable) -> None:
+        """Forget something that was adopted and has ended by itself."""
+        ...
 
 
 class Deliveries(Protocol):
@@ -96,7 +135,7 @@ class Item:
             self._placed = False
             self._batch.places.release()
 
-    def begin(self, runner: Runner, order: Order) -> None:
+    def begin(self, runner: BatchRunner, order: Order) -> None:
         """Start the run; what comes of it is told to the batch."""
         timeout = self.request.timeout
         if timeout is not None:

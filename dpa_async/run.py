@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 from attrs import frozen
 from typing_extensions import override
@@ -28,9 +29,10 @@ from dpa_async.events import (
     StatusChanged,
     Why,
 )
+from dpa_async.journal import Journal
 from dpa_async.models import NodeOutputs, RunRef, RunResult, RunStatus
 from dpa_async.sharing import Owner, Shared
-from dpa_async.waiting import End, Wait, Watch
+from dpa_async.waiting import Alarm, End, Wait, Watch
 
 _NOT_ASKED = "outputs were not asked for"
 
@@ -44,6 +46,8 @@ class Surroundings:
         watch: Looks at runs when they are due.
         announce: Tells observers.
         owner: Of the tasks that read outputs.
+        journal: Where starts and ends are written down, or None.
+        has_alarms: Whether the platform is asked to call back.
         on_end: Called with a run that was seen to be over.
     """
 
@@ -51,7 +55,9 @@ class Surroundings:
     watch: Watch
     announce: Announcer
     owner: Owner
-    on_end: Callable[["Run"], None]
+    journal: Journal | None
+    has_alarms: bool
+    on_end: Callable[["Run"], None] = lambda _: None
 
 
 class Run:
@@ -67,10 +73,13 @@ class Run:
     """
 
     __slots__ = (
+        "_alarm",
+        "_concluding",
         "_ended_at",
         "_here",
+        "_key",
         "_outputs",
-        "_reading",
+        "_result",
         "_status",
         "_submitted_at",
         "_wait",
@@ -83,21 +92,41 @@ class Run:
         here: Surroundings,
         ref: RunRef,
         *,
+        key: str | None = None,
         submitted_at: datetime | None = None,
         wants_outputs: bool = True,
+        alarm: Alarm | None = None,
     ) -> None:
         self.ref = ref
         self.looks = 0
         self._here = here
+        self._key = key
         self._submitted_at = submitted_at
         self._status = RunStatus.DEFAULT
         self._ended_at: datetime | None = None
         self._outputs = None if wants_outputs else NodeOutputs(unread=_NOT_ASKED)
-        self._reading: Shared[NodeOutputs] | None = None
+        self._result: RunResult | None = None
+        self._concluding: Shared[RunResult] | None = None
         # A run that was attached to may be over since long: it is looked at now.
         due = None if submitted_at else asyncio.get_running_loop().time()
+        has_alarm = here.has_alarms and alarm is not None
         # There until the end: who is over needs no timer, and is no cycle.
-        self._wait: Wait | None = Wait(here.watch, self, due=due)
+        self._wait: Wait | None = Wait(here.watch, self, due=due, has_alarm=has_alarm)
+        self._alarm = alarm
+        if alarm is not None:
+            alarm.bind(partial(self._wait.wake, "callback"))
+
+    @classmethod
+    def over(cls, here: Surroundings, result: RunResult) -> Self:
+        """Make the handle of a run whose result is journaled."""
+        run = cls(here, result.ref, submitted_at=result.submitted_at)
+        run.looks = result.looks
+        run._status = result.status
+        run._ended_at = result.ended_at
+        run._outputs = result.outputs
+        run._result = result
+        run._wait = None
+        return run
 
     @override
     def __repr__(self) -> str:
@@ -128,6 +157,7 @@ class Run:
             RunUnreachableError: The platform was silent for `max_silence` seconds.
             RunSuspendedError: It is suspended, and the policy says to raise.
             OutputsUnavailableError: It succeeded, its outputs could not be read.
+            JournalError: It is over, but that could not be written down.
             RunError: The runner was closed meanwhile.
             ConfigurationError: The client is closed, or of another event loop.
         """
@@ -136,7 +166,7 @@ class Run:
             # frames.
             if isinstance(end := await self.end(), DPAError):
                 raise end
-            result = await self._result()
+            result = self._result or await self._conclude_once()
         else:
             check_number("timeout", timeout, least=0)
             result = await self._result_within(timeout)
@@ -191,6 +221,7 @@ class Run:
             RunUnreachableError: The platform was silent for `max_silence` seconds.
             RunSuspendedError: It is suspended, and the policy says to raise.
             OutputsUnavailableError: It succeeded, its outputs could not be read.
+            JournalError: It is over, but that could not be written down.
             RunError: The runner was closed meanwhile.
             ConfigurationError: The client is closed, or of another event loop.
         """
@@ -208,8 +239,8 @@ class Run:
                 end.cancel()
             if isinstance(problem := end.result(), DPAError):
                 raise problem
-            if self._outputs is None:
-                await self._read_once()
+            if self._result is None:
+                await self._conclude_once()
             for event in stream.take():
                 yield event
 
@@ -225,15 +256,11 @@ class Run:
             if timeout > 0:
                 async with timer:
                     await self.until_ended()
-                    return await self._result()
+                    return self._result or await self._conclude_once()
         except TimeoutError:
             if not timer.expired():
                 raise
         return self._result_at_deadline(timeout)
-
-    async def _result(self) -> RunResult:
-        outputs = self._outputs  # None is not "no outputs"
-        return self._as_result(await self._read_once() if outputs is None else outputs)
 
     def _result_at_deadline(self, timeout: float) -> RunResult:
         """Say what is known when time is up: maybe only the outputs are missing."""
@@ -242,8 +269,8 @@ class Run:
             raise RunTimeoutError(
                 self.ref, f"{late}; it was not seen to end, attach to it to go on"
             )
-        if self._outputs is not None:
-            return self._as_result(self._outputs)
+        if self._result is not None:
+            return self._result
         if self._status is RunStatus.SUCCEEDED:
             raise OutputsUnavailableError(self.ref, f"{late} while they were read")
         return self._as_result(NodeOutputs(unread=f"{late} while they were read"))
@@ -297,26 +324,60 @@ class Run:
         wait, self._wait = self._wait, None
         if wait is not None:
             wait.end(status)
+        self.expect_no_alarm()
         self._here.on_end(self)
 
-    async def _read_once(self) -> NodeOutputs:
-        """Read the outputs with all who want them now.
+    def superseded(self) -> None:
+        """Take note that its workflow was executed again: so this run is over."""
+        self.expect_no_alarm()
+        if self._wait is not None:
+            self._wait.wake("schedule")
+
+    def expect_no_alarm(self) -> None:
+        """Let nothing wake it any more."""
+        if self._alarm is not None:
+            self._alarm.close()
+            self._alarm = None
+
+    async def journal_start(self) -> None:
+        """See that it is found again by its key, whatever becomes of this process.
+
+        Raises:
+            JournalError: It runs, but that could not be written down.
+        """
+        if self._here.journal is not None and self._key is not None:
+            await self._here.journal.started(self._key, self.ref, self._submitted_at)
+
+    async def _conclude_once(self) -> RunResult:
+        """Read the outputs, with all who want them now, and journal the result.
 
         Raises:
             OutputsUnavailableError: The run succeeded, and they cannot be read.
+            JournalError: The run is over, but that could not be written down.
             RunError: The runner was closed meanwhile.
             ConfigurationError: The client is closed, or of another event loop.
         """
-        if self._reading is None:
-            self._reading = Shared(
-                self._here.owner, self._read_outputs, ended_by_owner=self.given_up
+        if self._concluding is None:
+            self._concluding = Shared(
+                self._here.owner, self._conclude, ended_by_owner=self.given_up
             )
-        return await self._reading.join()
+        return await self._concluding.join()
+
+    async def _conclude(self) -> RunResult:
+        if self._outputs is None:
+            self._outputs = await self._read_outputs()
+            self._here.announce(OutputsRead, self.ref, self._outputs)
+        result = self._as_result(self._outputs)
+        if self._here.journal is not None and self._key is not None:
+            await self._here.journal.finished(self._key, result)
+        self._result = result
+        self._concluding = None  # with what concludes it, the run would be a cycle
+        return result
 
     async def _read_outputs(self) -> NodeOutputs:
         """Read the outputs; a failed run stays a failed run where they cannot be."""
         try:
-            outputs = await self._here.client.get_outputs(self.ref)
+            return await self._here.client.get_outputs(self.ref)
         except ConfigurationError as error:
             error.about(ref=self.ref)
             raise
@@ -325,8 +386,4 @@ class Run:
                 raise OutputsUnavailableError(
                     self.ref, f"its outputs cannot be read: {error}"
                 ) from None
-            outputs = NodeOutputs(unread=str(error))
-        self._outputs = outputs
-        self._reading = None  # with what it is read by, the run would be a cycle
-        self._here.announce(OutputsRead, self.ref, outputs)
-        return outputs
+            return NodeOutputs(unread=str(error))

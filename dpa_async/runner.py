@@ -1,32 +1,30 @@
-"""`Runner`: what runs share, and `run_and_wait`, the one line that most need."""
+"""`Runner`: what runs share, and everything that can be done with it."""
 
 import asyncio
 import copy
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Literal, Protocol, Self
+from typing import Self
 
-from dpa_async.attempt import IfBusy, Order, Place, Start
+from dpa_async.batch import Batch
+from dpa_async.callbacks import CallbackReceiver
 from dpa_async.checks import check_choice, check_number, check_type, refuse
 from dpa_async.client import DPAClient
 from dpa_async.errors import ConfigurationError, DPAError
-from dpa_async.events import Announcer, Observer, Submitted
-from dpa_async.models import Execution, RunRef, RunRequest, RunResult, Submission
+from dpa_async.events import Announcer, Observer
+from dpa_async.evidence import Evidence
+from dpa_async.journal import Entry, Journal
+from dpa_async.listing import Listing
+from dpa_async.models import RunRef, RunRequest, RunResult, Submission
+from dpa_async.open_runs import OpenRuns, check_same
+from dpa_async.order import IfBusy, OnUncertain, Order, Place, Start
 from dpa_async.run import Run, Surroundings
-from dpa_async.sharing import Owner
+from dpa_async.sharing import Closeable, Owner
 from dpa_async.starter import Starter
+from dpa_async.submission import Submitter
 from dpa_async.waiting import WaitPolicy, Watch
 
 _DEFAULT_POLICY = WaitPolicy()
-
-
-class Closeable(Protocol):
-    """What is closed before the runner that it works with."""
-
-    async def aclose(self) -> None:
-        """End it; raises nothing."""
-        ...
 
 
 class Runner:
@@ -38,6 +36,12 @@ class Runner:
     Args:
         client: The platform.
         wait: When runs are looked at.
+        callbacks: Where the platform calls back when a run is over, which is then
+            looked at; and what tells of an execute whose answer is lost. Entered or
+            mounted before, and closed by whoever made it.
+        journal: Where intents are written before anything is sent, then runs and
+            results: with one, a key is run once for good. Entered before, and closed
+            by whoever made it.
         observers: Called with each `RunEvent`, on the event loop.
 
     Attributes:
@@ -49,25 +53,39 @@ class Runner:
         client: DPAClient,
         *,
         wait: WaitPolicy = _DEFAULT_POLICY,
+        callbacks: CallbackReceiver | None = None,
+        journal: Journal | None = None,
         observers: Iterable[Observer] = (),
     ) -> None:
         check_type("client", client, DPAClient)
         check_type("wait", wait, WaitPolicy)
+        check_type("callbacks", callbacks, CallbackReceiver | None)
         self.client = client
-        self._owner = Owner()
-        reads = client.settings.limits.reads_in_flight
-        self._here = Surroundings(
+        self._journal = journal
+        self._owner = owner = Owner()
+        announce = Announcer(observers)
+        at_once = client.settings.limits.reads_in_flight
+        here = Surroundings(
             client=client,
-            watch=Watch(self._owner, wait, at_once=reads),
-            announce=Announcer(observers),
-            owner=self._owner,
-            on_end=self._forget,
+            watch=Watch(owner, wait, at_once=at_once),
+            announce=announce,
+            owner=owner,
+            journal=journal,
+            has_alarms=callbacks is not None,
         )
-        self._starter = Starter(
-            self._here, latest=self._latest_of, started=self._started
+        listing = Listing(client, wait, owner)
+        self._watch = here.watch
+        self._runs = OpenRuns(here, journal)
+        self._evidence = Evidence(
+            client,
+            wait,
+            listing,
+            owner,
+            is_bound=self._runs.is_bound,
+            callbacks=callbacks,
         )
-        self._open: dict[RunRef, Run] = {}
-        self._latest: dict[str, Run] = {}
+        self._submitter = Submitter(client, self._evidence, listing, announce, journal)
+        self._starter = Starter(here, self._runs, self._submitter, listing)
         self._dependants: list[Closeable] = []
         client.adopt(self)
 
@@ -81,7 +99,7 @@ class Runner:
     @property
     def open_runs(self) -> tuple[RunRef, ...]:
         """The runs that were started or attached to, and not yet seen to be over."""
-        return tuple(self._open)
+        return tuple(self._runs)
 
     async def start(
         self,
@@ -93,26 +111,35 @@ class Runner:
         timeout: float | None = None,
         validate: bool = False,
         outputs: bool = True,
+        on_uncertain: OnUncertain = "report",
     ) -> Run:
         """Start a run of a workflow, once, when the workflow is free.
 
         If the caller is cancelled while the POST is out, the runner still finishes it,
-        and the run is among `open_runs`. Rests on interface 3; where the platform says
-        busy, on 6.
+        and the run is among `open_runs`. With a journal, a key that is in it is not
+        executed again: it gives the run that there is, or was. Rests on interface 3;
+        where the platform says busy, on 6; with callbacks, on 5.
 
         Args:
             workflow_id: Which workflow.
             params: Its parameters by name.
             if_busy: Whether a busy workflow is waited for or raises.
-            key: The caller's own id of this start.
+            key: The caller's own id of this start; unique within a journal.
             timeout: Seconds until the run has to be started; None: no limit.
             validate: Whether the parameters' names are compared with those that the
                 workflow takes, before it is executed.
             outputs: Whether outputs are read when it ends.
+            on_uncertain: What to do where the answer is lost. "report" raises, with
+                callbacks once the workflow was idle for 10 s without one; "wait" waits
+                for a callback, or for a person's `settle`, until the deadline;
+                "rerun", for a workflow that may run twice without harm, executes again
+                where "report" would raise.
 
         Raises:
-            ConfigurationError: Nothing was sent: an argument cannot be right, or the
-                runner is closed.
+            ConfigurationError: Nothing was sent: an argument cannot be right, the
+                runner is closed, or the key is journaled for another request.
+            JournalError: The journal cannot be written or read. With `ref`: the run
+                goes on, only that could not be written down; else nothing was started.
             WorkflowBusyError: It is busy, and `if_busy` is "fail".
             NotStartedError: The deadline came first; nothing was started.
             SubmissionUncertainError: The POST left and its fate is not known: a run may
@@ -124,11 +151,13 @@ class Runner:
                 request was turned away.
         """
         check_choice("if_busy", if_busy, "queue", "fail")
+        check_choice("on_uncertain", on_uncertain, "report", "wait", "rerun")
         order = self.order(
             RunRequest(workflow_id, params, key=key, timeout=timeout),
             if_busy=if_busy,
             validate=validate,
             outputs=outputs,
+            on_uncertain=on_uncertain,
         )
         start = await self.begin(order, timeout)
         if isinstance(start, DPAError):
@@ -142,6 +171,8 @@ class Runner:
         if_busy: IfBusy = "queue",
         validate: bool = False,
         outputs: bool = True,
+        on_uncertain: OnUncertain = "report",
+        retry_failed: bool = False,
         place: Place | None = None,
         source: object = None,
     ) -> Order:
@@ -163,6 +194,8 @@ class Runner:
             if_busy=if_busy,
             validate=validate,
             outputs=outputs,
+            on_uncertain=on_uncertain,
+            retry_failed=retry_failed,
             place=place,
             source=source,
         )
@@ -175,6 +208,16 @@ class Runner:
         Cancelling the future gives the order up; a POST that is out is finished.
         """
         return self._starter.begin(order, timeout)
+
+    def journaled_result(self, order: Order) -> RunResult | None:
+        """Give the result of an order that is journaled as finished.
+
+        Raises:
+            ConfigurationError: The key is journaled for another request.
+            JournalError: The journal cannot be read.
+        """
+        entry = self._runs.journaled(order)
+        return None if entry is None else entry.result
 
     def attach(self, ref: RunRef | str) -> Run:
         """Take up a run that was started before, here or elsewhere.
@@ -189,8 +232,78 @@ class Runner:
         if isinstance(ref, str):
             ref = _parse(ref)
         self.client.check_origin(ref)
-        known = self._open.get(ref)
-        return known if known is not None else self._keep(Run(self._here, ref))
+        return self._runs.attach(ref)
+
+    async def resolve(self, submission: Submission) -> Run | None:
+        """Ask again about a submission whose answer was lost; its run, or None.
+
+        With callbacks it waits while the workflow is busy, and then 10 s: a callback
+        with the submission's nonce proves that it ran. A journal knows of runs that
+        were found meanwhile. Rests on interfaces 4, 5 and 6; starts nothing.
+
+        Raises:
+            ConfigurationError: It is another platform's, or the runner is closed.
+            JournalError: The journal cannot be read or written.
+        """
+        entry = self._entry(submission)
+        run = None if entry is None else self._runs.of_entry(entry)
+        if run is not None:
+            return run
+        ref = await self._submitter.find(submission)
+        return None if ref is None else await self._adopt(submission, ref)
+
+    async def settle(self, submission: Submission, *, ran: RunRef | None) -> None:
+        """Take a person's verdict on a submission whose answer was lost.
+
+        Args:
+            submission: Which one: `error.submission`, or `Submission.parse(text)`.
+            ran: The run that it became: the platform is asked whether it knows it. None
+                means that it did not run: its key is free again, and whoever waits for
+                it with `on_uncertain="wait"` executes it again.
+
+        Raises:
+            ConfigurationError: It is another platform's or workflow's, or the runner is
+                closed.
+            JournalError: The journal cannot be read or written, or has its run.
+            APIError: The platform does not know that run.
+            TransportError: The platform cannot be asked.
+            UnexpectedResponseError: Something else answered.
+        """
+        entry = self._entry(submission)
+        if ran is None:
+            await self._submitter.did_not_run(submission)
+            return
+        check_type("ran", ran, RunRef)
+        self.client.check_origin(ran)
+        if ran.workflow_id != submission.workflow_id:
+            refuse(
+                "ran", f"is of workflow {ran.workflow_id!r}, not of the submission's"
+            )
+        _ = await self.client.get_run_status(ran)
+        if entry is None or entry.ref != ran:
+            _ = await self._adopt(submission, ran)
+        self._submitter.did_run(submission, ran)
+
+    def resume(self) -> Batch:
+        """Go on with what the journal holds unfinished; gives it as a batch.
+
+        What runs is attached to, what is uncertain is resolved or reported. Nothing is
+        executed that may have been executed before.
+
+        Raises:
+            ConfigurationError: There is no journal, or the runner is closed.
+            JournalError: The journal cannot be read.
+        """
+        self._check_open()
+        if self._journal is None:
+            refuse("the runner", "has no journal: make it with `journal=`")
+        unfinished = (
+            RunRequest(
+                entry.submission.workflow_id, entry.params, key=entry.submission.key
+            )
+            for entry in self._journal.unfinished()
+        )
+        return Batch(lambda: self, unfinished)
 
     def adopt(self, dependant: Closeable) -> None:
         """Close something, once, before this runner is closed."""
@@ -209,8 +322,10 @@ class Runner:
         self._owner.closed = True
         while self._dependants:
             await self._dependants[-1].aclose()
-        self._here.watch.close()
+        self._watch.close()
         await self._starter.close()
+        self._evidence.close()
+        self._runs.close()
         self.client.release(self)
 
     def _check_open(self) -> None:
@@ -233,103 +348,26 @@ class Runner:
         msg = f"params of workflow {workflow_id!r} cannot be sent as JSON: {problem}"
         raise ConfigurationError(msg)
 
-    def _latest_of(self, workflow_id: str) -> Run | None:
-        return self._latest.get(workflow_id)
+    def _entry(self, submission: Submission) -> Entry | None:
+        """See that a submission is ours, and give what is journaled of it."""
+        self._check_open()
+        check_type("submission", submission, Submission)
+        if submission.origin != self.client.settings.base_url:
+            ours = self.client.settings.base_url
+            refuse("submission", f"is of {submission.origin}, not of {ours}")
+        if self._journal is None:
+            return None
+        entry = self._journal.find(submission.key)
+        if entry is not None:
+            check_same(entry, submission)
+        return entry
 
-    def _started(self, order: Order, execution: Execution) -> Run:
-        previous = self._latest.get(order.workflow_id)
-        if previous is not None:
-            self._forget(previous)  # the platform has just told that it is over
-        run = Run(
-            self._here,
-            execution.run,
-            submitted_at=datetime.now(UTC),
-            wants_outputs=order.outputs,
-        )
-        self._here.announce(Submitted, order.submission.key, run.ref)
-        return self._keep(run)
-
-    def _keep(self, run: Run) -> Run:
-        self._open[run.ref] = run
-        self._latest[run.ref.workflow_id] = run
+    async def _adopt(self, submission: Submission, ref: RunRef) -> Run:
+        """Make a found run the submission's."""
+        run = self._runs.attach(ref)
+        if self._journal is not None:
+            await self._journal.started(submission.key, ref, submission.sent_at)
         return run
-
-    def _forget(self, run: Run) -> None:
-        self._open.pop(run.ref, None)
-        if self._latest.get(run.ref.workflow_id) is run:
-            del self._latest[run.ref.workflow_id]
-
-
-async def run_and_wait(
-    target: DPAClient | Runner,
-    workflow_id: str,
-    params: Mapping[str, object] | None = None,
-    *,
-    timeout: float | None = None,
-    check: bool = True,
-    key: str | None = None,
-    validate: bool = False,
-    on_uncertain: Literal["report"] = "report",
-    outputs: bool = True,
-) -> RunResult:
-    """Run a workflow, wait for its end and give its outputs.
-
-    Rests on interfaces 3, 4 and 7. If the caller is cancelled the run goes on: the
-    platform has no cancel.
-
-    Args:
-        target: A client, whose one default runner is used, or a runner.
-        workflow_id: Which workflow.
-        params: Its parameters by name.
-        timeout: Seconds for queueing, submission and waiting together; None: no limit.
-        check: Whether a run that ended in FAIL raises.
-        key: The caller's own id of this run.
-        validate: Whether the parameters' names are checked before it is executed.
-        on_uncertain: What to do where an execute's answer is lost: "report" raises.
-        outputs: Whether outputs are read when it ends.
-
-    Raises:
-        ConfigurationError: Nothing was sent: an argument cannot be right.
-        NotStartedError: The deadline came first; nothing was started.
-        SubmissionUncertainError: A run may have been started.
-        SubmissionError: The runner was closed first; nothing was started.
-        APIError: The platform refused; nothing was started.
-        TransportError: The platform cannot be reached; nothing was started.
-        UnexpectedResponseError: Another workflow was started, see `ref`; or the request
-            was turned away.
-        RunFailedError: It failed, and `check` is set; `.result` has its outputs.
-        RunTimeoutError: It is still running; `.ref` can be attached to.
-        RunUnreachableError: The platform was silent for `max_silence` seconds.
-        RunSuspendedError: It is suspended, and the policy says to raise.
-        OutputsUnavailableError: It succeeded, its outputs could not be read.
-    """
-    check_choice("on_uncertain", on_uncertain, "report")
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    run = await runner_of(target).start(
-        workflow_id,
-        params,
-        key=key,
-        timeout=timeout,
-        validate=validate,
-        outputs=outputs,
-    )
-    if timeout is not None:
-        timeout = max(0.0, timeout - (clock() - began))
-    return await run.result(timeout=timeout, check=check)
-
-
-def runner_of(target: object) -> Runner:
-    """Give the runner itself, or the one default runner of a client.
-
-    Raises:
-        ConfigurationError: It is neither; or the client is closed.
-    """
-    if isinstance(target, Runner):
-        return target
-    if not isinstance(target, DPAClient):
-        refuse("target", f"is {type(target).__name__}: give a DPAClient or a Runner")
-    return target.companion(Runner)
 
 
 def _parse(text: str) -> RunRef:

@@ -9,11 +9,19 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from dpa_async.errors import DPAError
 
 T = TypeVar("T")
+
+
+class Closeable(Protocol):
+    """What is closed before, or with, what it works with."""
+
+    async def aclose(self) -> None:
+        """End it; raises nothing."""
+        ...
 
 
 class Owner:

@@ -13,13 +13,15 @@ from functools import partial
 
 from typing_extensions import override
 
-from dpa_async.attempt import Attempt, Order, Start, busy
+from dpa_async.attempt import Attempt, busy
 from dpa_async.errors import DPAError, NotStartedError, SubmissionError
 from dpa_async.events import Queued
 from dpa_async.listing import Listing
-from dpa_async.models import Execution
+from dpa_async.open_runs import OpenRuns
+from dpa_async.order import Order, Start
 from dpa_async.preflight import Preflight
-from dpa_async.run import Run, Surroundings
+from dpa_async.run import Surroundings
+from dpa_async.submission import Submitter
 from dpa_async.waiting import End
 
 _FINISH_POSTS = 5.0
@@ -95,21 +97,22 @@ class Starter:
 
     Args:
         here: What the runner's runs have in common.
-        latest: Gives the latest run of a workflow that is known, if any.
-        started: Makes a run of an execute's answer, before the lane is left.
+        runs: Knows the runs that there are.
+        submitter: Executes once.
+        listing: Tells which workflows are busy.
     """
 
     def __init__(
         self,
         here: Surroundings,
-        *,
-        latest: Callable[[str], Run | None],
-        started: Callable[[Order, Execution], Run],
+        runs: OpenRuns,
+        submitter: Submitter,
+        listing: Listing,
     ) -> None:
         self._here = here
-        self._latest = latest
-        self._started = started
-        self._listing = Listing(here.client, here.watch.policy, here.owner)
+        self._runs = runs
+        self._submitter = submitter
+        self._listing = listing
         self._preflight = Preflight(here.client, here.owner)
         self._lanes: dict[str, dict[_Entry, None]] = {}  # dicts for their order
         self._ready = _Turns()
@@ -165,7 +168,7 @@ class Starter:
 
         Where waiting for it fails, the platform refuses if it is not over.
         """
-        latest = self._latest(entry.order.workflow_id)
+        latest = self._runs.latest(entry.order.workflow_id)
         if latest is None or latest.ended or entry.order.if_busy == "fail":
             self._is_ready(entry)
             return
@@ -189,12 +192,11 @@ class Starter:
     def _attempt(self, entry: _Entry) -> Attempt:
         return Attempt(
             order=entry.order,
-            client=self._here.client,
+            runs=self._runs,
+            submitter=self._submitter,
             listing=self._listing,
             preflight=self._preflight,
             announce=self._here.announce,
-            latest=self._latest(entry.order.workflow_id),
-            started=self._started,
             step_aside=partial(self._free_slot, entry),
         )
 
@@ -259,5 +261,5 @@ class Starter:
             self._at_head(next(iter(lane)))
 
 
-def _closed(entry: _Entry) -> SubmissionError:
+def _closed(entry: _Entry) -> Start:
     return entry.order.given_up("the runner was closed", SubmissionError)

@@ -1,98 +1,209 @@
-"""Executing exactly once: the verdict on every way that an execute can end."""
+"""Executing exactly once: intent, sent, and resolved by evidence where that was lost.
 
-import enum
-from collections.abc import Collection, Mapping
+    intended ──► sent ──► answered: a run
+                      ├─► refused, or never left: nothing ran
+                      └─► uncertain ──► a callback with our nonce, confirmed: a run
+                                    ├─► a person's verdict: a run, or none
+                                    └─► reported: `SubmissionUncertainError`
 
-from attrs import evolve
+The intent is journaled before the POST leaves, so that a process that dies here leaves
+something to go on from. The nonce in the callback's URL is the idempotency key that the
+platform does not have: who calls back with it tells that the execute was carried out.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from attrs import evolve, frozen
 
 from dpa_async.client import DPAClient
-from dpa_async.errors import (
-    APIError,
-    DPAError,
-    SubmissionUncertainError,
-    TransportError,
-    UnexpectedResponseError,
-)
-from dpa_async.models import Execution, Submission
-from dpa_async.transport import Departure
-
-_REFUSED_CODES = frozenset({400, 403, 404, 998, 999})
+from dpa_async.errors import APIError, DPAError, JournalError
+from dpa_async.events import Announcer, Uncertain
+from dpa_async.evidence import DidNotRun, Evidence, Tracked
+from dpa_async.journal import Journal
+from dpa_async.listing import Listing
+from dpa_async.models import RunRef, Submission
+from dpa_async.order import Order
+from dpa_async.verdicts import Verdict, uncertain_error, verdict
 
 
-class Verdict(enum.Enum):
-    """What an execute that raised has done on the platform."""
+@frozen
+class Accepted:
+    """An execute that certainly started a run.
 
-    NOT_SENT = "it did not reach the platform"
-    REFUSED = "it was refused before anything ran"
-    BUSY = "it was refused, maybe because the workflow is running"
-    STARTED = "it started a run, though not the one that was meant"
-    UNCERTAIN = "it may have started a run"
-
-
-def verdict(error: DPAError, busy_codes: Collection[int]) -> Verdict:
-    """Judge what an execute did by the error that it ended in.
-
-    Args:
-        error: What `DPAClient.execute` raised.
-        busy_codes: The dialect's codes for a workflow that is running.
+    Attributes:
+        ref: Which run.
+        tracked: The submission that it comes of.
+        at: When it was answered, or when it left; None where that is not known.
     """
-    match error:
-        case TransportError(operation="execute", request_sent=True):
-            return Verdict.UNCERTAIN
-        case UnexpectedResponseError(operation="execute"):
-            return _of_foreign_answer(error)
-        case APIError(operation="execute"):
-            return _of_body_code(error, busy_codes)
-        case _:  # not an answer to the execute, so that it never left
-            return Verdict.NOT_SENT
+
+    ref: RunRef
+    tracked: Tracked
+    at: datetime | None
 
 
-def _of_foreign_answer(error: UnexpectedResponseError) -> Verdict:
-    if error.ref is not None:
-        return Verdict.STARTED
-    turned_away = error.retry_after is not None
-    return Verdict.REFUSED if turned_away else Verdict.UNCERTAIN
+Submitted: TypeAlias = Accepted | APIError | Tracked
+"""What came of an execute: a run, a refusal that may mean "busy", or a doubt."""
 
 
-def _of_body_code(error: APIError, busy_codes: Collection[int]) -> Verdict:
-    if error.code in busy_codes:
-        return Verdict.BUSY
-    return Verdict.REFUSED if error.code in _REFUSED_CODES else Verdict.UNCERTAIN
-
-
-async def submit(
-    client: DPAClient,
-    submission: Submission,
-    params: Mapping[str, object] | None,
-    departure: Departure,
-) -> Execution:
-    """Execute a workflow once.
+class Submitter:
+    """Executes the submissions of one runner, each once.
 
     Args:
         client: The platform.
-        submission: What is meant.
-        params: The workflow's parameters.
-        departure: Tells, meanwhile, whether the POST is out there.
-
-    Raises:
-        SubmissionUncertainError: A run may have been started; nothing is sent again.
-        DPAError: Nothing was started, for the reason that it gives; or the wrong
-            workflow was, and `ref` names its run.
+        evidence: Collects what callbacks tell.
+        listing: Tells which workflows are busy.
+        announce: Tells observers.
+        journal: Where intents are written before anything leaves, or None.
     """
-    try:
-        return await client.execute(submission.workflow_id, params, departure=departure)
-    except DPAError as error:
-        problem = error.about(submission=submission)
-    if verdict(problem, client.settings.dialect.busy_codes) is not Verdict.UNCERTAIN:
-        raise problem
-    uncertain = evolve(submission, sent_at=departure.left_at, seen=(str(problem),))
-    raise uncertain_error(uncertain, str(problem))
 
+    def __init__(
+        self,
+        client: DPAClient,
+        evidence: Evidence,
+        listing: Listing,
+        announce: Announcer,
+        journal: Journal | None,
+    ) -> None:
+        self._client = client
+        self._evidence = evidence
+        self._listing = listing
+        self._announce = announce
+        self._journal = journal
 
-def uncertain_error(submission: Submission, seen: str) -> SubmissionUncertainError:
-    """Make the error for an execute whose fate is not known."""
-    return SubmissionUncertainError(
-        submission,
-        f"it is not known whether a run was started ({seen}); look at the workflow on "
-        "the platform before you submit again",
-    )
+    async def submit(self, order: Order) -> Submitted:
+        """Execute once; gives a run, a refusal that may mean "busy", or a doubt.
+
+        Raises:
+            JournalError: The intent could not be written: nothing was started.
+            DPAError: Nothing was started, for the reason that it gives; or the wrong
+                workflow was, and `ref` names its run.
+        """
+        tracked = self._evidence.track(order.submission)
+        try:
+            await self._intend(order, tracked)
+            answer = await self._execute(order, tracked)
+        except asyncio.CancelledError:
+            tracked.close()
+            if not order.departure.left:
+                await self._withdraw(tracked.submission)
+            raise
+        except DPAError:
+            tracked.close()
+            raise
+        if isinstance(answer, Accepted):
+            return answer
+        judged = verdict(answer, self._client.settings.dialect.busy_codes)
+        if judged is Verdict.UNCERTAIN:
+            await self._doubt(order, tracked, answer)
+            return tracked
+        tracked.close()
+        await self._withdraw(tracked.submission, answer)
+        if judged is Verdict.BUSY and isinstance(answer, APIError):
+            return answer
+        raise answer.about(submission=tracked.submission)
+
+    async def resolved(self, order: Order, tracked: Tracked) -> Accepted | DidNotRun:
+        """Wait for evidence as the order says; without any, report.
+
+        Raises:
+            SubmissionUncertainError: There is none.
+        """
+        if order.on_uncertain == "wait":
+            found: RunRef | DidNotRun | None = await asyncio.shield(tracked.found)
+        else:
+            found = await self._evidence.wait(tracked)
+        if found is None and order.on_uncertain != "rerun":
+            raise uncertain_error(
+                tracked.submission, "; ".join(tracked.submission.seen)
+            )
+        self._evidence.is_resolved(tracked)
+        order.progress.in_doubt = None
+        if isinstance(found, RunRef):
+            return Accepted(found, tracked, tracked.submission.sent_at)
+        tracked.close()
+        if found is None:  # who says "rerun" says that a second run does no harm
+            await self._listing.until_idle(order.workflow_id)
+            await self._withdraw(tracked.submission)
+        return "it did not run"
+
+    def taken_up(self, order: Order, submission: Submission) -> Tracked:
+        """Give the doubt about a submission of which only the intent is known."""
+        tracked = self._evidence.doubted(submission)
+        tracked.see("a process ended before it knew the answer")
+        order.progress.in_doubt = tracked.submission
+        return tracked
+
+    async def find(self, submission: Submission) -> RunRef | None:
+        """Ask once more about a submission in doubt; its run, where that is known now.
+
+        Raises nothing.
+        """
+        tracked = self._evidence.doubted(submission)
+        found = await self._evidence.wait(tracked)
+        if not isinstance(found, RunRef):
+            return None
+        self._evidence.is_resolved(tracked)
+        return found
+
+    async def did_not_run(self, submission: Submission) -> None:
+        """Take a person's word that a submission in doubt started nothing.
+
+        Raises:
+            JournalError: It could not be written down.
+        """
+        tracked = self._evidence.doubted(submission)
+        if self._journal is not None and self._journal.find(submission.key) is not None:
+            await self._journal.withdraw(submission.key)
+        tracked.resolve("it did not run")
+        tracked.close()
+        self._evidence.is_resolved(tracked)
+
+    def did_run(self, submission: Submission, ref: RunRef) -> None:
+        """Take a person's word that a submission in doubt is this run."""
+        tracked = self._evidence.doubted(submission)
+        tracked.resolve(ref)
+        self._evidence.is_resolved(tracked)
+
+    async def _intend(self, order: Order, tracked: Tracked) -> None:
+        if self._journal is not None:
+            await self._journal.intend(
+                tracked.submission, order.params, wants_outputs=order.outputs
+            )
+
+    async def _withdraw(
+        self, submission: Submission, problem: DPAError | None = None
+    ) -> None:
+        """Free the key of what certainly did not run; else it is in doubt later."""
+        if self._journal is None:
+            return
+        try:
+            await self._journal.withdraw(submission.key)
+        except JournalError as error:
+            if problem is not None:
+                problem.add_note(f"nor could its intent be taken back: {error}")
+
+    async def _execute(self, order: Order, tracked: Tracked) -> Accepted | DPAError:
+        try:
+            execution = await self._client.execute(
+                order.workflow_id,
+                order.params,
+                callback_url=tracked.callback_url,
+                departure=order.departure,
+            )
+        except DPAError as error:
+            return error
+        return Accepted(execution.run, tracked, datetime.now(UTC))
+
+    async def _doubt(self, order: Order, tracked: Tracked, problem: DPAError) -> None:
+        """Write down that an answer was lost."""
+        left_at = order.departure.left_at
+        tracked.submission = evolve(tracked.submission, sent_at=left_at)
+        tracked.see(str(problem))
+        order.progress.in_doubt = tracked.submission
+        order.departure.left = False  # no answer is awaited any more
+        self._evidence.doubt(tracked)
+        self._announce(Uncertain, tracked.submission)
+        if self._journal is not None:
+            await self._journal.uncertain(tracked.submission)

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Iterator
 
 from attrs import define, field
 
-from dpa_async.batch import RunOutcome, run_many
+from dpa_async.batch import RunOutcome
+from dpa_async.calls import run_many
 from dpa_async.client import DPAClient
 from dpa_async.errors import DPAError
 from dpa_async.events import Ended, Looked, OutputsRead, RunEvent, Submitted

@@ -6,6 +6,7 @@ platform's document says, let faults strike on order, and keep a ledger of what 
 happened in `platform`.
 """
 
+from dpa_async.simulator.asgi_delivery import deliver_to
 from dpa_async.simulator.behaviour import Application, Behaviour
 from dpa_async.simulator.courier import CallbackAttempt
 from dpa_async.simulator.faults import Ending, Fault, FaultScript
@@ -31,5 +32,6 @@ __all__ = [
     "SimulatedRun",
     "SimulatedWorkflow",
     "Simulator",
+    "deliver_to",
     "echo",
 ]

@@ -17,6 +17,7 @@ WaitGenerator: TypeAlias = Callable[[], Generator[float | None, Any, None]]
 """What makes a backoff wait generator: `backoff.fibo`, or a `functools.partial`."""
 
 _LONGEST_GROWTH = 1_000
+_STRETCH = 10
 
 
 def spread(interval: float) -> float:
@@ -56,6 +57,8 @@ class WaitPolicy:
         jitter: Makes of an interval the one that is slept: any of backoff's jitters.
         wait_gen: Gives the intervals instead: any of backoff's wait generators, called
             without arguments, once per run.
+        safety_interval: The longest interval, in seconds, of a run whose end something
+            else will tell of: there the intervals are ten times as long.
         max_silence: Seconds without one successful look after which a run is
             unreachable.
         on_suspended: Whether a suspended run is waited for, or raises.
@@ -72,24 +75,32 @@ class WaitPolicy:
     wait_gen: WaitGenerator | None = field(
         default=None, validator=attrs.validators.optional(_callable)
     )
+    safety_interval: float = field(default=60.0, validator=_in_range(0.01))
     max_silence: float = field(default=300.0, validator=_in_range(0))
     on_suspended: Literal["wait", "raise"] = field(default="wait", validator=_word)
 
 
-def schedule(policy: WaitPolicy) -> Iterator[float]:
-    """Give the seconds before each look, without end, none under the minimum."""
+def schedule(policy: WaitPolicy, *, has_alarm: bool = False) -> Iterator[float]:
+    """Give the seconds before each look, without end, none under the minimum.
+
+    Args:
+        policy: What the intervals come from.
+        has_alarm: Whether something else will tell that it is time: the plain schedule
+            then only makes sure.
+    """
     if policy.wait_gen is None:
-        return _Growing(policy)
+        return _Growing(policy, has_alarm=has_alarm)
     return _generated(policy, policy.wait_gen)
 
 
 class _Growing(Iterator[float]):
     """The plain schedule. All runs share its growth, so that each costs a number."""
 
-    __slots__ = ("_policy", "_steps")
+    __slots__ = ("_has_alarm", "_policy", "_steps")
 
-    def __init__(self, policy: WaitPolicy) -> None:
+    def __init__(self, policy: WaitPolicy, *, has_alarm: bool) -> None:
         self._policy = policy
+        self._has_alarm = has_alarm
         self._steps = 0
 
     @override
@@ -100,6 +111,8 @@ class _Growing(Iterator[float]):
         growth = _growth(first, policy.multiplier, policy.maximum)
         interval = growth[min(self._steps, len(growth) - 1)]
         self._steps += 1
+        if self._has_alarm:
+            interval = max(interval, min(interval * _STRETCH, policy.safety_interval))
         return max(policy.minimum, policy.jitter(interval))
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import copy
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from typing_extensions import override
@@ -27,6 +28,10 @@ from dpa_async.waiting.schedules import WaitPolicy, next_interval, schedule
 End: TypeAlias = RunStatus | DPAError
 """How waiting ended. An error is given as a value: whoever was cancelled in the same
 moment leaves no "never retrieved" behind, and nobody shares a traceback."""
+
+
+_BETWEEN_ALARMS = 1.0
+"""Seconds between two looks that alarms ask for."""
 
 
 class Watched(Protocol):
@@ -51,6 +56,18 @@ class Watched(Protocol):
 
     def given_up(self) -> RunError:
         """Say that nobody looks at it any more."""
+        ...
+
+
+class Alarm(Protocol):
+    """What wakes a run when the platform says that it is over."""
+
+    def bind(self, wake: Callable[[], None]) -> None:
+        """Wake it so from now on."""
+        ...
+
+    def close(self) -> None:
+        """Wake it no more."""
         ...
 
 
@@ -145,12 +162,16 @@ class Wait:
         run: What is looked at.
         due: The loop's time of the first look; None: one interval after the first who
             waits came.
+        has_alarm: Whether something will wake it when the run is over.
     """
 
     __slots__ = (
+        "_alarm",
         "_due",
+        "_has_alarm",
         "_heard_at",
         "_intervals",
+        "_looked_at",
         "_run",
         "_timer",
         "_waiters",
@@ -158,13 +179,23 @@ class Wait:
         "busy",
     )
 
-    def __init__(self, watch: Watch, run: Watched, *, due: float | None = None) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        run: Watched,
+        *,
+        due: float | None = None,
+        has_alarm: bool = False,
+    ) -> None:
         self.busy = False  # a look is under way, or waits for room
         self._watch = watch
         self._run = run
         self._due = due
         self._heard_at = 0.0
-        self._intervals = schedule(watch.policy)
+        self._looked_at = 0.0
+        self._alarm: Why | None = None  # what asks for the next look
+        self._has_alarm = has_alarm
+        self._intervals = schedule(watch.policy, has_alarm=has_alarm)
         self._timer: asyncio.TimerHandle | None = None
         # A list: nearly always of one, and a set would be three times as large.
         self._waiters: list[_Waiter] = []
@@ -202,9 +233,27 @@ class Wait:
         """Tell all who wait that nobody looks any more."""
         self.end(self._run.given_up())
 
+    def wake(self, why: Why) -> None:
+        """Have the run looked at: something says that it may be over.
+
+        At most once a second, however often it is said; where nobody waits now, as soon
+        as somebody does.
+        """
+        self._alarm = why
+        soonest = max(
+            self._looked_at + _BETWEEN_ALARMS, asyncio.get_running_loop().time()
+        )
+        if self._due is None or soonest < self._due:
+            self._due = soonest
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._waiters:
+                self._sleep()
+
     async def look(self) -> None:
         """Look once; then the wait is over, or sleeps again."""
         self._due = self._timer = None
+        self._looked_at = asyncio.get_running_loop().time()
         try:
             end = await self._seen()
         except Exception as bug:  # noqa: BLE001 - is told to all who wait
@@ -222,7 +271,8 @@ class Wait:
         loop = asyncio.get_running_loop()
         policy = self._watch.policy
         try:
-            status = await self._run.look("schedule")
+            why, self._alarm = self._alarm or "schedule", None
+            status = await self._run.look(why)
         except ConfigurationError as error:  # no look can ever succeed
             return error.about(ref=self._run.ref)
         except DPAError as error:
@@ -246,7 +296,9 @@ class Wait:
             try:
                 self._due = loop.time() + next_interval(self._intervals)
             except ConfigurationError as error:  # the user's code, and a run is there
-                self._intervals = schedule(self._watch.policy)
+                self._intervals = schedule(
+                    self._watch.policy, has_alarm=self._has_alarm
+                )
                 self.end(error.about(ref=self._run.ref))
                 return
         watch = self._watch

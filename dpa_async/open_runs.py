@@ -1,0 +1,133 @@
+"""The runs that a runner knows: the open ones, and those that its journal has."""
+
+from collections.abc import Iterator
+
+from attrs import evolve
+
+from dpa_async.errors import ConfigurationError
+from dpa_async.events import Submitted
+from dpa_async.journal import Entry, Journal
+from dpa_async.models import RunRef, RunStatus, Submission
+from dpa_async.order import Order
+from dpa_async.run import Run, Surroundings
+from dpa_async.submission import Accepted
+
+_REMEMBERED = 10_000
+
+
+class OpenRuns:
+    """Gives one `Run` for each run, as long as it is not seen to be over.
+
+    Args:
+        here: What all runs have in common.
+        journal: Where runs of earlier processes are, or None.
+    """
+
+    def __init__(self, here: Surroundings, journal: Journal | None) -> None:
+        self._here = evolve(here, on_end=self._forget)
+        self._journal = journal
+        self._open: dict[RunRef, Run] = {}
+        self._latest: dict[str, Run] = {}
+        self._ended: dict[RunRef, None] = {}  # the newest, for their order
+
+    def __iter__(self) -> Iterator[RunRef]:
+        """Give the runs that are not seen to be over."""
+        return iter(tuple(self._open))
+
+    def latest(self, workflow_id: str) -> Run | None:
+        """Give the latest run of a workflow that is known, if any."""
+        return self._latest.get(workflow_id)
+
+    def is_bound(self, ref: RunRef) -> bool:
+        """Tell whether a run is known to be somebody's: a lost execute made another."""
+        return ref in self._open or ref in self._ended
+
+    def start(self, order: Order, accepted: Accepted) -> Run:
+        """Make a run of an execute's answer."""
+        previous = self._latest.get(order.workflow_id)
+        if previous is not None:
+            previous.superseded()  # the platform has just told that it is over
+            self._forget(previous)
+        run = Run(
+            self._here,
+            accepted.ref,
+            key=order.submission.key,
+            submitted_at=accepted.at,
+            wants_outputs=order.outputs,
+            alarm=accepted.tracked if self._here.has_alarms else None,
+        )
+        self._here.announce(Submitted, order.submission.key, run.ref)
+        return self._keep(run)
+
+    def attach(self, ref: RunRef) -> Run:
+        """Give the run of a reference."""
+        known = self._open.get(ref)
+        return known if known is not None else self._keep(Run(self._here, ref))
+
+    def journaled(self, order: Order) -> Entry | None:
+        """Give what is journaled of an order's key; None: it is free.
+
+        Raises:
+            ConfigurationError: The key was used for something else.
+            JournalError: The journal cannot be read.
+        """
+        if self._journal is None:
+            return None
+        entry = self._journal.find(order.submission.key)
+        if entry is None:
+            return None
+        check_same(entry, order.submission)
+        failed = entry.result is not None and entry.result.status is RunStatus.FAILED
+        return None if failed and order.retry_failed else entry
+
+    def of_entry(self, entry: Entry) -> Run | None:
+        """Give the run of a journaled key; None where it is in doubt."""
+        if entry.result is not None:
+            return Run.over(self._here, entry.result)
+        if entry.ref is None:
+            return None
+        known = self._open.get(entry.ref)
+        if known is not None:
+            return known
+        key, wants_outputs = entry.submission.key, entry.wants_outputs
+        return self._keep(
+            Run(self._here, entry.ref, key=key, wants_outputs=wants_outputs)
+        )
+
+    def close(self) -> None:
+        """Expect no callbacks any more."""
+        for run in self._open.values():
+            run.expect_no_alarm()
+
+    def _keep(self, run: Run) -> Run:
+        self._open[run.ref] = run
+        self._latest[run.ref.workflow_id] = run
+        return run
+
+    def _forget(self, run: Run) -> None:
+        if self._open.pop(run.ref, None) is not None and self._here.has_alarms:
+            self._ended[run.ref] = None
+            if len(self._ended) > _REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+        if self._latest.get(run.ref.workflow_id) is run:
+            del self._latest[run.ref.workflow_id]
+
+
+def check_same(entry: Entry, submission: Submission) -> None:
+    """See that a journaled key was used for the very same request.
+
+    Raises:
+        ConfigurationError: It was used for another one.
+    """
+    then = entry.submission
+    for name, was, now in (
+        ("platform", then.origin, submission.origin),
+        ("workflow", then.workflow_id, submission.workflow_id),
+        ("parameters", then.params_digest, submission.params_digest),
+    ):
+        if was != now:
+            msg = (
+                f"key {submission.key!r} is journaled for other {name} ({was}, not "
+                f"{now}): give each request a key of its own"
+            )
+            raise ConfigurationError(msg).about(submission=then, ref=entry.ref)
