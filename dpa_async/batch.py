@@ -156,8 +156,11 @@ class Batch(AsyncIterator[RunOutcome]):
     async def aclose(self) -> None:
         """Stop starting, and detach from what runs; idempotent, raises nothing."""
         self._owner.closed = True
-        while self._items:
-            self._items.pop().leave()
+        items, self._items = self._items, set()
+        for item in items:
+            item.leave()
+        for item in items:  # when none of them would still take another's place
+            item.give_back()
         await self._owner.close()
         self._outcomes.clear()
         self._early.clear()
