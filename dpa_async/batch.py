@@ -156,11 +156,8 @@ class Batch(AsyncIterator[RunOutcome]):
     async def aclose(self) -> None:
         """Stop starting, and detach from what runs; idempotent, raises nothing."""
         self._owner.closed = True
-        items, self._items = self._items, set()
-        for item in items:
-            item.leave()
-        for item in items:  # when none of them would still take another's place
-            item.give_back()
+        while self._items:
+            self._items.pop().leave()
         await self._owner.close()
         self._outcomes.clear()
         self._early.clear()

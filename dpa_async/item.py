@@ -5,7 +5,7 @@ import contextvars
 from typing import Protocol
 
 from dpa_async.attempt import Order, Start
-from dpa_async.errors import DPAError, NotStartedError
+from dpa_async.errors import DPAError, NotStartedError, SubmissionError
 from dpa_async.models import RunRequest, RunResult
 from dpa_async.run import Run
 from dpa_async.runner import Runner
@@ -42,10 +42,9 @@ class Deliveries(Protocol):
         ...
 
 
-def not_started(order: Order) -> NotStartedError:
+def not_started(order: Order) -> SubmissionError:
     """Say that an order was given up because another one failed."""
-    reason = "another request of the batch failed first; nothing was started"
-    return NotStartedError(order.submission, reason)
+    return order.given_up("another request of the batch failed first", NotStartedError)
 
 
 class Item:
