@@ -14,21 +14,25 @@ from attrs import define, field
 
 from dpa_async import DPAClient, Limits, Runner, RunRequest, run_and_wait, run_many
 from dpa_async.events import Ended, OutputsRead, Submitted
-from dpa_async.simulator import MemorySimulator
+from dpa_async.simulator import MemorySimulator, SimulatedWorkflow
 from dpa_async.simulator.virtual_time import VirtualTimeLoop
 
 TICKS = int(os.environ.get("DPA_TICKS", "20"))
 
 WORKFLOWS = 50
-SHARED, RESULTS, EVENTS = 20, 640, 300  # runs, and who waits for them
+SHARED, RESULTS, EVENTS = 20, 630, 290  # runs, and who waits for them
+HOPELESS = 20  # who wait for a run without end: always among those cancelled
 ALONE = 40  # run_and_wait, behind the shared runs and each other
 BATCHES, IN_A_BATCH = 20, 2
-WAITERS = RESULTS + EVENTS + ALONE + BATCHES
+WAITERS = RESULTS + EVENTS + HOPELESS + ALONE + BATCHES
 
 SCENES = {
     "few_places": Limits(reads_in_flight=6, submissions_in_flight=3),
     "paced": Limits(requests_per_second=200.0, submissions_in_flight=3),
 }
+
+
+ENDLESS = SimulatedWorkflow("endless", duration=float("inf"))
 
 
 class CountedLoop(VirtualTimeLoop):
@@ -52,6 +56,7 @@ class Scene:
     runner: Runner
     seen: list = field(factory=list)
     batches: list = field(factory=list)
+    hopeless: list = field(factory=list)
     waiters: dict = field(factory=dict)  # task: what it has to give
 
     def wait(self, work, expected):
@@ -71,14 +76,21 @@ class Scene:
         rng.shuffle(works)
         for work, what in works:
             work(rng, what)
+        endless = await self.runner.start(ENDLESS.id, {"n": "endless"})
+        for work in [self.by_result, self.by_events] * (HOPELESS // 2):
+            self.hopeless.append(work(rng, endless))
+
+    def half(self, rng):
+        others = [waiter for waiter in self.waiters if waiter not in self.hopeless]
+        return [*self.hopeless, *rng.sample(others, WAITERS // 2 - HOPELESS)]
 
     def by_result(self, rng, run):
         run = rng.choice([run, self.runner.attach(str(run.ref))])
         timeout = rng.choice([None, 1e4])
-        self.wait(outputs_of(run.result(timeout=timeout)), [run_number(run)])
+        return self.wait(outputs_of(run.result(timeout=timeout)), [run_number(run)])
 
     def by_events(self, _, run):
-        self.wait(followed(run), [run_number(run)])
+        return self.wait(followed(run), [run_number(run)])
 
     def by_itself(self, rng, n):
         timeout = rng.choice([None, 1e4])
@@ -173,6 +185,7 @@ async def play(loop, limits, half, cancel_at):
     rng = random.Random(0)
     random.seed(0)  # the jitter's
     platform = MemorySimulator(duration=(0.2, 4.0))
+    platform.platform.add_workflow(ENDLESS)
     settings = platform.settings(limits=limits)
     async with DPAClient(settings, backend=platform) as client:
         seen = []
@@ -181,19 +194,21 @@ async def play(loop, limits, half, cancel_at):
             before = counted(scene)
             await scene.populate(rng)
             assert len(scene.waiters) == WAITERS
-            victims = random.Random(half).sample(list(scene.waiters), WAITERS // 2)
+            victims = scene.half(random.Random(half))
             began = loop.ticks
             if cancel_at is not None:
                 at = began + 1 + cancel_at
                 loop.at_tick = (at, lambda: [v.cancel() for v in victims])
-            await asyncio.wait(scene.waiters)
+            await asyncio.wait(set(scene.waiters) - set(scene.hopeless))
             ticks = loop.ticks - began
+            for waiter in scene.hopeless:
+                waiter.cancel()
             await asyncio.sleep(60)  # what was under way is finished
             everybody_else_is_unharmed(scene, platform, victims)
             nothing_is_left(scene, before)
     await platform.aclose()
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    return ticks, sum(waiter.cancelled() for waiter in scene.waiters)
+    return ticks, sum(waiter.cancelled() for waiter in scene.waiters) - HOPELESS
 
 
 def run(limits, half=0, cancel_at=None):
