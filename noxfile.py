@@ -100,5 +100,11 @@ def soak(session: nox.Session) -> None:
     session.run(
         *("python", "-X", "dev", "-W", "error", "-m", "pytest"),
         *("tests/transport/test_soak.py", "tests/test_storms.py"),
-        env={"SOAK_CASES": cases, "SOAK_SEED": seed, "DPA_STORMS": "150"},
+        "tests/test_cancelling.py",
+        env={
+            "SOAK_CASES": cases,
+            "SOAK_SEED": seed,
+            "DPA_STORMS": "150",
+            "DPA_TICKS": "300",
+        },
     )

@@ -61,24 +61,26 @@ class StatelessPlatform:
 
     def _answer(self, interface: str, path: str, query: str, body: bytes) -> object:
         now = asyncio.get_running_loop().time()
+        data: object = []
         match interface:
             case "authorize":
-                return {"code": "c"}
+                data = {"code": "c"}
             case "token":
-                return {"token_type": "Bearer", "access_token": "t" * 200}
+                data = {"token_type": "Bearer", "access_token": "t" * 200}
             case "execute":
                 number = next(self._numbers)
                 ends_at = now + self._duration(number)
-                return {
+                data = {
                     "instanceId": f"in{number}x{ends_at:.3f}",
                     "modelId": path.rpartition("/")[2],
                 }
             case "getProcessRunStatus":
                 fields = {name: texts[0] for name, texts in parse_qs(query).items()}
                 over = now >= float(fields["instanceId"].partition("x")[2])
-                return {**fields, "status": "FINISH" if over else "RUNNING"}
+                data = {**fields, "status": "FINISH" if over else "RUNNING"}
             case "getOutParamByModelId":
                 run_id = json.loads(body)["instanceId"]
-                return [{"nodeName": "node", "result": run_id}]
+                data = [{"nodeName": "node", "result": run_id}]
             case _:
-                return []
+                pass
+        return data

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from dpa_async.checks import refuse
 from dpa_async.errors import ConfigurationError, DPAError, RunFailedError
-from dpa_async.item import BatchRunner, Item, not_started
+from dpa_async.item import BatchRunner, Item, given_up
 from dpa_async.models import RunRequest, RunResult, RunStatus
 from dpa_async.sharing import Owner
 
@@ -124,6 +124,11 @@ class Batch(AsyncIterator[RunOutcome]):
             self._runner.release(self)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nobody wants to know of its runs any more."""
+        return self._owner.closed
+
+    @property
     def _over(self) -> bool:
         if self._owner.closed:
             return True
@@ -201,8 +206,8 @@ class Batch(AsyncIterator[RunOutcome]):
                 error = RunFailedError(result) if failed else None
                 self.deliver(item, result=None if failed else result, error=error)
                 return
-        if self._stopped:
-            raise not_started(order)
+        if self._stopped and isinstance(start := given_up(order), DPAError):
+            raise start
         item.begin(runner, order)
         self._items.add(item)
 

@@ -62,6 +62,11 @@ class Deliveries(Protocol):
     places: asyncio.Semaphore
     context: contextvars.Context
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody wants to know any more."""
+        ...
+
     def collect(self, item: "Item") -> None:
         """Have an item fetch what there is of its run."""
         ...
@@ -81,10 +86,9 @@ class Deliveries(Protocol):
         ...
 
 
-def not_started(order: Order) -> NotStartedError:
-    """Say that an order was given up because another one failed."""
-    reason = "another request of the batch failed first; nothing was started"
-    return NotStartedError(order.submission, reason)
+def given_up(order: Order) -> Start:
+    """Say what became of an order that was given up because another one failed."""
+    return order.given_up("another request of the batch failed first", NotStartedError)
 
 
 class Item:
@@ -159,14 +163,12 @@ class Item:
     def _started(self, starting: "asyncio.Future[Start]") -> None:
         order, self._order = self._order, None
         self._awaited = None
-        if starting.cancelled():
-            if order is not None:
-                self._batch.deliver(self, error=not_started(order))
+        if order is None or self._batch.is_closed:
             return
-        if (bug := starting.exception()) is not None:
+        if not starting.cancelled() and (bug := starting.exception()) is not None:
             self._batch.break_off(bug)
             return
-        start = starting.result()
+        start = given_up(order) if starting.cancelled() else starting.result()
         if isinstance(start, DPAError):
             self._batch.deliver(self, error=start)
             return

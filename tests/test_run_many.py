@@ -225,3 +225,16 @@ def test_one_lost_answer_harms_no_neighbour(in_memory):
         )
 
     in_memory(test)
+
+
+def test_whose_place_comes_free_by_the_failure_itself_is_not_started(in_memory):
+    async def test(platform, client):
+        requests = [RunRequest("bad"), *numbered(3)]
+        batch = run_many(client, requests, concurrency=1, fail_fast=True)
+        failed, *others = await collect(batch)
+        assert isinstance(failed.error, RunFailedError)
+        assert [type(other.error) for other in others] == [NotStartedError] * 3
+        runs = platform.platform.runs.values()
+        assert [run.workflow_id for run in runs] == ["bad"]
+
+    in_memory(test, SimulatedWorkflow("bad", duration=2.0, fails=True), *quick(3))

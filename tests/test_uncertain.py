@@ -1,4 +1,4 @@
-"""Executes whose answer is lost: callbacks, evidence, a person's verdict; virtual time."""
+"""Executes whose answer is lost: callbacks, evidence, a verdict; in virtual time."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -170,6 +170,9 @@ class Transport:
             await self._limiter.pace.turn(request.budget)
             if token is not None:
                 request = request.authorized(await token())
+            if departure.abandoned:  # while it waited for its turn
+                words = "it was given up"
+                raise TransportError(request.operation, words, request_sent=False)
             reply = await exchange(
                 self._backend, request, departure, timeout=self._timeout
             )

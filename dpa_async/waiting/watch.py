@@ -86,6 +86,7 @@ class Watch:
         self._free = at_once
         # One for all runs: each timer and callback would otherwise make its own.
         self.context = contextvars.copy_context()
+        self.wake = self.look  # likewise: a bound method is made anew at each mention
         self._due: deque[Wait] = deque()
         self._waits: set[Wait] = set()
 
@@ -302,7 +303,7 @@ class Wait:
                 self.end(error.about(ref=self._run.ref))
                 return
         watch = self._watch
-        self._timer = loop.call_at(self._due, watch.look, self, context=watch.context)
+        self._timer = loop.call_at(self._due, watch.wake, self, context=watch.context)
 
     def _rest(self) -> None:
         self._watch.remove(self)
