@@ -123,7 +123,7 @@ def check_same(entry: Entry, submission: Submission) -> None:
     for name, was, now in (
         ("platform", then.origin, submission.origin),
         ("workflow", then.workflow_id, submission.workflow_id),
-        ("parameters", then.params_digest, submission.params_digest),
+        ("params (their SHA-256)", then.params_digest, submission.params_digest),
     ):
         if was != now:
             msg = (

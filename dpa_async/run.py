@@ -1,7 +1,7 @@
 """`Run`: a handle of one run on the platform, awaited by any number of tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
@@ -14,6 +14,7 @@ from dpa_async.client import DPAClient
 from dpa_async.errors import (
     ConfigurationError,
     DPAError,
+    JournalError,
     OutputsUnavailableError,
     RunError,
     RunFailedError,
@@ -345,8 +346,19 @@ class Run:
         Raises:
             JournalError: It runs, but that could not be written down.
         """
-        if self._here.journal is not None and self._key is not None:
-            await self._here.journal.started(self._key, self.ref, self._submitted_at)
+        at = self._submitted_at
+        await self._write_down(lambda journal, key: journal.started(key, self.ref, at))
+
+    async def _write_down(
+        self, what: Callable[[Journal, str], Awaitable[None]]
+    ) -> None:
+        if self._here.journal is None or self._key is None:
+            return
+        try:
+            await what(self._here.journal, self._key)
+        except JournalError as error:
+            error.about(ref=self.ref)
+            raise
 
     async def _conclude_once(self) -> RunResult:
         """Read the outputs, with all who want them now, and journal the result.
@@ -368,8 +380,7 @@ class Run:
             self._outputs = await self._read_outputs()
             self._here.announce(OutputsRead, self.ref, self._outputs)
         result = self._as_result(self._outputs)
-        if self._here.journal is not None and self._key is not None:
-            await self._here.journal.finished(self._key, result)
+        await self._write_down(lambda journal, key: journal.finished(key, result))
         self._result = result
         self._concluding = None  # with what concludes it, the run would be a cycle
         return result
