@@ -95,15 +95,22 @@ def _sent_before(problem: DPAError) -> DPAError:
 
 
 async def _read(
-    read: Callable[[Request, Reply], _T], request: Request, reply: Reply
+    read: Callable[[Request, Reply], _T],
+    request: Request,
+    reply: Reply,
+    departure: Departure,
 ) -> _T:
-    """Read an answer: a large one in a thread, so that the loop goes on meanwhile.
-
-    Not that of an execute: to give up on it now would be to lose a run that is known.
-    """
-    if len(reply.body) <= _LARGE or not request.repeatable:
+    """Read an answer: a large one in a thread, so that the loop goes on meanwhile."""
+    if len(reply.body) <= _LARGE:
         return read(request, reply)
-    return await asyncio.to_thread(read, request, reply)
+    departure.left = True  # what became of it is known only when the answer is read
+    try:
+        given = await asyncio.to_thread(read, request, reply)
+    except DPAError:
+        departure.left = False
+        raise
+    departure.left = False
+    return given
 
 
 class Transport:
@@ -146,7 +153,7 @@ class Transport:
         for repeats, wait in enumerate(retry_waits()):
             try:
                 ready, reply = await self._once(request, departure, token)
-                return await _read(read, ready, reply)
+                return await _read(read, ready, reply, departure)
             except DPAError as error:
                 problem = error
             if departure.abandoned or not self._may_repeat(
