@@ -172,16 +172,32 @@ class Transport:
         token: Callable[[], Awaitable[AccessToken]] | None,
     ) -> tuple[Request, Reply]:
         async with self._limiter.place(request.budget):
-            if token is not None:
-                await token()  # may take its time: before a moment to leave is given
-            await self._limiter.pace.turn(request.budget)
-            if token is not None:
-                request = request.authorized(await token())
+            if token is None:
+                await self._limiter.pace.turn(request.budget)
+            else:
+                request = request.authorized(await self._turn(request, token))
             reply = await exchange(
                 self._backend, request, departure, timeout=self._timeout
             )
         self._respect(request, reply)
         return request, reply
+
+    async def _turn(
+        self, request: Request, token: Callable[[], Awaitable[AccessToken]]
+    ) -> AccessToken:
+        """Wait for a moment to leave, and give the token that is good by then.
+
+        Where that one had to be fetched first, the moment has passed: all who waited
+        for it would leave at once. They take another turn.
+        """
+        pace = self._limiter.pace
+        before = await token()  # may take its time: before a moment to leave is given
+        given_at = await pace.turn(request.budget)
+        current = await token()
+        if current.value != before.value and pace.is_past(given_at):
+            await pace.turn(request.budget)
+            current = await token()
+        return current
 
     def _respect(self, request: Request, reply: Reply) -> None:
         """Pause the whole client where the platform wants to be left alone."""
