@@ -82,6 +82,18 @@ def test_cancelled_waiters_cost_no_slot():
     watch(test, Limits(requests_per_second=50))
 
 
+def test_who_waited_for_a_token_in_his_turn_waits_for_another_turn():
+    async def test(platform, client):
+        platform.platform.revoke_all()
+        platform.faults.add("token", Fault.slow_answer(2.0))
+        await asyncio.gather(*(client.list_workflows() for _ in range(500)))
+        moments = [at for at, _ in platform.began]
+        assert len(moments) > 500
+        assert busiest_second(moments) <= 51
+
+    watch(test, Limits(requests_per_second=50))
+
+
 def test_polls_never_starve_launches():
     async def test(platform, client):
         ref = (await client.execute("wf")).run

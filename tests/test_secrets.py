@@ -16,9 +16,34 @@ import traceback
 from urllib.parse import quote, quote_plus
 
 import pytest
+from attrs import define, field
 
-from dpa_async import DPAClient, DPAError, RunRef, TokenManager
-from dpa_async.simulator import MemorySimulator, Simulator
+from dpa_async import (
+    APIError,
+    ConfigurationError,
+    DPAClient,
+    DPAError,
+    JournalError,
+    NotStartedError,
+    OutputsUnavailableError,
+    RunError,
+    RunFailedError,
+    Runner,
+    RunRef,
+    RunSuspendedError,
+    RunTimeoutError,
+    RunUnreachableError,
+    SubmissionError,
+    SubmissionUncertainError,
+    TokenManager,
+    TransportError,
+    UnexpectedResponseError,
+    WaitPolicy,
+    WorkflowBusyError,
+    run_and_wait,
+)
+from dpa_async.errors import API_ERRORS
+from dpa_async.simulator import MemorySimulator, SimulatedWorkflow, Simulator
 from dpa_async.simulator.virtual_time import run
 
 SECRET = "very/Secret+Text/of==Nobody"
@@ -41,8 +66,8 @@ INTERFACES = [
 class Echo(MemorySimulator):
     """Answers one interface with all that it was sent, and remembers every secret."""
 
-    def __init__(self, interface, make_answer):
-        super().__init__()
+    def __init__(self, interface, make_answer, workflows=None):
+        super().__init__(workflows)
         self.interface = interface
         self.make_answer = make_answer
         self.secrets = {SECRET, PROXY_PASSWORD, PROXY_SENT}
@@ -102,9 +127,14 @@ async def call_everything(client):
 
 
 def chain(error):
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    """An exception and all that hangs on it, by either link."""
+    found, ahead = [], [error]
+    while ahead:
+        each = ahead.pop()
+        if each is not None and each not in found:
+            found.append(each)
+            ahead += [each.__cause__, each.__context__]
+    return found
 
 
 def everything_seen_of(error):
@@ -176,3 +206,117 @@ def test_over_sockets_debug_logs_and_errors_are_clean_too(caplog):
         asyncio.run(main(), debug=True)
     gc.collect()
     assert PROXY_PASSWORD not in caplog.text
+
+
+class Careless:
+    """A token provider that tells its secret in what it raises."""
+
+    async def get(self):
+        msg = f"I was refused with {SECRET}"
+        raise RuntimeError(msg)
+
+    async def renew(self, *, rejected):  # noqa: ARG002
+        raise AssertionError
+
+
+@define
+class Scene:
+    """How an error comes about, on a platform of which one interface is an echo."""
+
+    act: object
+    interface: str = "none"
+    answer: object = None
+    workflow: SimulatedWorkflow = field(factory=lambda: SimulatedWorkflow("wf"))
+    policy: WaitPolicy = field(factory=WaitPolicy)
+    tokens: object = None
+
+
+def listing(answer, **options):
+    return Scene(
+        lambda client, _: client.list_workflows(), "listAll", answer, **options
+    )
+
+
+def running(*broken, timeout=None, **options):
+    return Scene(
+        lambda _, runner: run_and_wait(runner, "wf", timeout=timeout),
+        *broken,
+        **options,
+    )
+
+
+async def starting_twice(_, runner):
+    await runner.start("wf")
+    await runner.start("wf", if_busy="fail")
+
+
+async def closing_while_it_runs(_, runner):
+    waiting = asyncio.create_task(run_and_wait(runner, "wf"))
+    await asyncio.sleep(30)
+    await runner.aclose()
+    await waiting
+
+
+def lost(_):
+    raise OSError("the answer is lost")
+
+
+FOR_LONG = SimulatedWorkflow("wf", duration=10_000.0)
+FAILING = SimulatedWorkflow("wf", fails=True)
+SUSPENDED = SimulatedWorkflow("wf", duration=90.0, suspended=[(1.0, 80.0)])
+NO_STATUS = ("getProcessRunStatus", page(500))
+NO_OUTPUTS = ("getOutParamByModelId", page(500))
+SCENES = {
+    ConfigurationError: listing(None, tokens=Careless()),
+    TransportError: listing(lost),
+    UnexpectedResponseError: listing(page(500)),
+    APIError: listing(envelope(12345)),
+    **{kind: listing(envelope(code)) for code, kind in API_ERRORS.items()},
+    WorkflowBusyError: Scene(starting_twice, workflow=FOR_LONG),
+    NotStartedError: running("authorize", page(429), timeout=5),
+    SubmissionUncertainError: running("execute", page(502)),
+    RunError: Scene(closing_while_it_runs, *NO_STATUS),
+    RunFailedError: running(*NO_OUTPUTS, workflow=FAILING),
+    RunTimeoutError: running(*NO_STATUS, timeout=9),
+    RunUnreachableError: running(*NO_STATUS, policy=WaitPolicy(max_silence=9)),
+    RunSuspendedError: running(
+        workflow=SUSPENDED, policy=WaitPolicy(on_suspended="raise")
+    ),
+    OutputsUnavailableError: running(*NO_OUTPUTS),
+}
+
+
+def every_class(kind=DPAError):
+    return {kind, *(each for sub in kind.__subclasses__() for each in every_class(sub))}
+
+
+def test_every_class_that_is_raised_has_its_scene():
+    assert every_class() - SCENES.keys() == {DPAError, SubmissionError, JournalError}
+
+
+@pytest.mark.parametrize("kind", SCENES, ids=lambda kind: kind.__name__)
+def test_no_error_of_any_class_shows_a_secret(kind, caplog):
+    scene = SCENES[kind]
+
+    async def main():
+        asyncio.get_running_loop().slow_callback_duration = 0
+        platform = Echo(scene.interface, scene.answer, [scene.workflow])
+        platform.platform.application.client_secret = SECRET
+        settings = platform.settings(client_secret=SECRET, proxy=PROXY)
+        async with (
+            DPAClient(settings, backend=platform, tokens=scene.tokens) as client,
+            Runner(client, wait=scene.policy) as runner,
+        ):
+            try:
+                await scene.act(client, runner)
+            except DPAError as error:
+                raised = error
+        await platform.aclose()
+        assert type(raised) is kind, repr(raised)
+        assert scene.tokens or len(platform.secrets) > len(Echo("", None).secrets)
+        assert_clean([*everything_seen_of(raised), caplog.text], platform.secrets)
+
+    with caplog.at_level(logging.DEBUG):
+        run(main(), debug=True)
+        gc.collect()
+    assert_clean([caplog.text], {SECRET, PROXY_PASSWORD})

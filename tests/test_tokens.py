@@ -33,31 +33,55 @@ def test_a_token_is_renewed_once_per_lifetime_whatever_the_platforms_clock_says(
     in_memory(test, behaviour=Behaviour(token_lifetime=lifetime, clock_skew=skew))
 
 
-def test_10000_callers_in_five_waves_of_expiry_make_one_renewal_a_wave(in_memory):
+LIFETIME = 7_200.0
+
+
+def made(platform):
+    """How many codes and how many tokens were asked for."""
+    return platform.faults.calls["authorize"], platform.faults.calls["token"]
+
+
+async def expiry(platform, client):
+    """The token's time is over, and the client knows."""
+    await asyncio.sleep(LIFETIME + 1)
+
+
+async def revocation(platform, client):
+    """It should still hold, and the platform refuses it."""
+    platform.platform.revoke_all()
+
+
+@pytest.mark.parametrize("end", [expiry, revocation])
+def test_10000_callers_in_five_waves_make_one_renewal_a_wave(in_memory, end):
     async def test(platform, client):
+        await client.tokens.get()
         for wave in range(1, 6):
-            await asyncio.gather(*(client.tokens.get() for _ in range(10_000)))
-            assert platform.faults.calls["token"] == wave
-            assert platform.faults.calls["authorize"] == wave
-            await asyncio.sleep(7_200.0 + 1)
+            await end(platform, client)
+            await asyncio.gather(*(client.list_workflows() for _ in range(10_000)))
+            assert made(platform) == (1 + wave, 1 + wave)
 
-    in_memory(test)
+    in_memory(test, latency=0.5)
 
 
-def test_1000_callers_at_expiry_whose_leader_is_cancelled_lose_only_the_leader(
-    in_memory,
+@pytest.mark.parametrize("end", [expiry, revocation])
+@pytest.mark.parametrize("moment", [0.0, 0.25, 0.5, 0.75, 1.0, 1.25])
+def test_1000_callers_whose_leader_is_cancelled_lose_only_the_leader(
+    in_memory, end, moment
 ):
+    """With exchanges of 0.5 s that is at each of them, and between two."""
+
     async def test(platform, client):
-        platform.faults.add("token", Fault.slow_answer(1.0))
-        callers = [asyncio.create_task(client.tokens.get()) for _ in range(1000)]
-        await asyncio.sleep(0.5)
+        await client.list_workflows()
+        await end(platform, client)
+        callers = [asyncio.create_task(client.list_workflows()) for _ in range(1000)]
+        await asyncio.sleep(moment)
         callers[0].cancel()
         outcomes = await asyncio.gather(*callers, return_exceptions=True)
         assert isinstance(outcomes[0], asyncio.CancelledError)
-        assert len({token.value for token in outcomes[1:]}) == 1
-        assert platform.faults.calls["token"] == 1
+        assert outcomes[1:] == [[]] * 999
+        assert made(platform) == (2, 2)
 
-    in_memory(test)
+    in_memory(test, latency=0.5)
 
 
 def test_a_renewal_is_finished_even_when_everybody_left(in_memory):
@@ -181,9 +205,12 @@ def test_an_expired_application_is_an_authentication_error_at_once(in_memory):
 
     async def test(platform, client):
         began = now()
-        with pytest.raises(AuthenticationError):
-            await client.list_workflows()
+        waiting = (client.list_workflows() for _ in range(1000))
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {AuthenticationError}
+        assert "application has expired" in str(outcomes[0])
         assert now() - began < 1
+        assert platform.faults.calls["authorize"] == 1
 
     in_memory(test, behaviour=Behaviour(applications=(application,)))
 

@@ -39,12 +39,16 @@ class Pace:
         now = asyncio.get_running_loop().time()
         self._paused_until = max(self._paused_until, now + seconds)
 
-    async def turn(self, budget: Budget) -> None:
-        """Wait until one request may leave; the budgets take turns."""
+    async def turn(self, budget: Budget) -> float:
+        """Wait until one request may leave; the budgets take turns.
+
+        Returns:
+            When that was.
+        """
         loop = asyncio.get_running_loop()
         if self._timer is None and self._ready_at <= loop.time():
             self._next = loop.time() + self._interval
-            return
+            return loop.time()
         granted = loop.create_future()
         self._queues[budget].append(granted)
         self._arm(loop)
@@ -55,6 +59,11 @@ class Pace:
                 # Granted and cancelled in one tick: the slot goes to the next.
                 self._next -= self._interval
             raise
+        return loop.time()
+
+    def is_past(self, given_at: float) -> bool:
+        """Tell whether a turn was so long ago that it is somebody else's by now."""
+        return asyncio.get_running_loop().time() > given_at + self._interval
 
     @property
     def _ready_at(self) -> float:

@@ -95,15 +95,22 @@ def _sent_before(problem: DPAError) -> DPAError:
 
 
 async def _read(
-    read: Callable[[Request, Reply], _T], request: Request, reply: Reply
+    read: Callable[[Request, Reply], _T],
+    request: Request,
+    reply: Reply,
+    departure: Departure,
 ) -> _T:
-    """Read an answer: a large one in a thread, so that the loop goes on meanwhile.
-
-    Not that of an execute: to give up on it now would be to lose a run that is known.
-    """
-    if len(reply.body) <= _LARGE or not request.repeatable:
+    """Read an answer: a large one in a thread, so that the loop goes on meanwhile."""
+    if len(reply.body) <= _LARGE:
         return read(request, reply)
-    return await asyncio.to_thread(read, request, reply)
+    departure.left = True  # what became of it is known only when the answer is read
+    try:
+        given = await asyncio.to_thread(read, request, reply)
+    except DPAError:
+        departure.left = False
+        raise
+    departure.left = False
+    return given
 
 
 class Transport:
@@ -146,7 +153,7 @@ class Transport:
         for repeats, wait in enumerate(retry_waits()):
             try:
                 ready, reply = await self._once(request, departure, token)
-                return await _read(read, ready, reply)
+                return await _read(read, ready, reply, departure)
             except DPAError as error:
                 problem = error
             if departure.abandoned or not self._may_repeat(
@@ -165,11 +172,10 @@ class Transport:
         token: Callable[[], Awaitable[AccessToken]] | None,
     ) -> tuple[Request, Reply]:
         async with self._limiter.place(request.budget):
-            if token is not None:
-                await token()  # may take its time: before a moment to leave is given
-            await self._limiter.pace.turn(request.budget)
-            if token is not None:
-                request = request.authorized(await token())
+            if token is None:
+                await self._limiter.pace.turn(request.budget)
+            else:
+                request = request.authorized(await self._turn(request, token))
             if departure.abandoned:  # while it waited for its turn
                 words = "it was given up"
                 raise TransportError(request.operation, words, request_sent=False)
@@ -178,6 +184,23 @@ class Transport:
             )
         self._respect(request, reply)
         return request, reply
+
+    async def _turn(
+        self, request: Request, token: Callable[[], Awaitable[AccessToken]]
+    ) -> AccessToken:
+        """Wait for a moment to leave, and give the token that is good by then.
+
+        Where that one had to be fetched first, the moment has passed: all who waited
+        for it would leave at once. They take another turn.
+        """
+        pace = self._limiter.pace
+        before = await token()  # may take its time: before a moment to leave is given
+        given_at = await pace.turn(request.budget)
+        current = await token()
+        if current.value != before.value and pace.is_past(given_at):
+            await pace.turn(request.budget)
+            current = await token()
+        return current
 
     def _respect(self, request: Request, reply: Reply) -> None:
         """Pause the whole client where the platform wants to be left alone."""

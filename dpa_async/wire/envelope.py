@@ -14,6 +14,7 @@ from dpa_async.errors import (
     UnexpectedResponseError,
 )
 from dpa_async.wire import json_text
+from dpa_async.wire.json_pieces import TooManyItemsError
 from dpa_async.wire.messages import Reply, Request
 
 _OK = 200
@@ -43,7 +44,7 @@ def read_data(request: Request, reply: Reply) -> object:
     if reply.status in _UNAUTHORIZED:
         raise AuthenticationError(
             AUTHENTICATION_FAILED,
-            scrub(_message(_opened(reply) or {}), request.secrets),
+            scrub(_message(_opened(reply)[0] or {}), request.secrets),
             reply.status,
             request.operation,
         )
@@ -128,10 +129,9 @@ def _in_hex(match: re.Match[str]) -> str:
 
 
 def _decode(request: Request, reply: Reply) -> dict[str, object]:
-    opened = _opened(reply)
+    opened, what_else = _opened(reply)
     if opened is None:
-        what = "a body that is not a JSON object" if reply.body else "an empty body"
-        unexpected(request, reply, what)
+        unexpected(request, reply, what_else)
     return opened
 
 
@@ -144,11 +144,15 @@ def _code(value: object) -> int | None:
     return None
 
 
-def _opened(reply: Reply) -> dict[str, object] | None:
+def _opened(reply: Reply) -> tuple[dict[str, object] | None, str]:
+    """Give the JSON object that a body is; None, and what it is instead."""
+    what_else = "a body that is not a JSON object" if reply.body else "an empty body"
     try:
-        return json_text.as_object(json_text.decode(reply.body))
+        return json_text.as_object(json_text.decode(reply.body)), what_else
+    except TooManyItemsError as error:
+        return None, str(error)
     except ValueError:
-        return None
+        return None, what_else
 
 
 def _message(envelope: Mapping[str, object]) -> str:

@@ -2,26 +2,47 @@
 
 A decoder in C keeps the interpreter to itself until it is done: 64 MiB are half a
 second in which the event loop stands still, in whichever thread it is. Here it is
-called for one row of a list at a time, and in between others have their turn.
+called for what fits a window, and in between others have their turn: an object that
+does not fit is read member by member, a list item by item, a text in pieces.
 """
 
 import codecs
+import contextlib
 import re
 from collections.abc import Callable, Iterator
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias, cast
 
 Scan: TypeAlias = Callable[[str, int], tuple[object, int]]
 """Decodes the value that begins there: gives it, and where it ends."""
 
 _WINDOW = 2**18
+_LONGEST_WORD = 2**16  # a number, or true, false and null
 _LOOSE_END = len("e+")  # by as much a number can seem to end too early
+_MOST_ITEMS = 100_000
+"""A list may have so many. No platform has more workflows, no run more nodes, and as
+many objects as 64 MiB can hold keep the garbage collector busy for a second."""
+
 _BLANKS = re.compile(r"[ \t\n\r]*")
+_CHARACTERS = re.compile(
+    r"""(?:[^"\\]+
+      | \\ [^u]
+      | \\u (?![dD][89abAB]) .{4}
+      | \\u [dD][89abAB].. \\u .{4}   # two that are one character stay together
+    )*+""",
+    re.DOTALL | re.VERBOSE,
+)
+_LONGEST_CHARACTER = len(r"\ud83d\ude00")
+
+
+class TooManyItemsError(ValueError):
+    """A list is too long to be kept."""
 
 
 def decode_in_pieces(body: bytes, scan: Scan) -> object:
-    """Decode JSON text: objects member by member, lists item by item.
+    """Decode JSON text: what is large member by member, item by item.
 
     Raises:
+        TooManyItemsError: A list is too long to be kept.
         ValueError: It is not UTF-8 or not JSON.
         RecursionError: It is nested too deep.
     """
@@ -33,18 +54,30 @@ def decode_in_pieces(body: bytes, scan: Scan) -> object:
 
 
 def _value(text: "_Text") -> object:
-    match text.ahead():
+    first = text.ahead()
+    if short := text.short():
+        return short[0]
+    match first:
         case "{":
             return dict(_members(text))
         case "[":
             return list(_items(text))
+        case '"':
+            return _text(text)
         case _:
-            return text.value()
+            return _refuse("there is no value")
+
+
+def _text(text: "_Text") -> str:
+    whole = ""
+    for piece in text.pieces():
+        whole += piece  # it grows in place; to join 64 MiB would take its time
+    return whole
 
 
 def _members(text: "_Text") -> Iterator[tuple[str, object]]:
     for _ in _until(text, "}"):
-        name = text.value()
+        name = _value(text)
         if not isinstance(name, str):
             _refuse("a member has no name")
         text.take(":")
@@ -52,8 +85,11 @@ def _members(text: "_Text") -> Iterator[tuple[str, object]]:
 
 
 def _items(text: "_Text") -> Iterator[object]:
-    for _ in _until(text, "]"):
-        yield text.value()
+    for count, _ in enumerate(_until(text, "]")):
+        if count == _MOST_ITEMS:
+            words = f"a list of more than {_MOST_ITEMS:,} items"
+            raise TooManyItemsError(words)
+        yield _value(text)
 
 
 def _until(text: "_Text", end: str) -> Iterator[None]:
@@ -101,27 +137,50 @@ class _Text:
         self.skip()
         return found
 
-    def value(self) -> object:
-        """Decode what is ahead as a whole."""
-        self.ahead()
-        problem = ""
+    def short(self) -> tuple[object, ...]:
+        """Decode what is ahead, where it ends within a window; or else give nothing."""
+        is_word = self.ahead() not in {"{", "[", '"'}
+        room = _LONGEST_WORD if is_word else _WINDOW
         while True:
-            try:
-                value, end = self._scan(self._text, self._at)
-            except ValueError as error:
-                problem = str(error)  # it can be that the rest is only not here yet
-            else:
-                if end + _LOOSE_END < len(self._text) or not self._more():
-                    self._at = end
-                    return value
-                continue
-            if not self._more():
-                _refuse(problem)
+            found = self._scanned()
+            is_long = len(self._text) - self._at >= room
+            # Of a number, what is here can be the beginning only.
+            is_sure = found and not (
+                is_word and found[1] + _LOOSE_END >= len(self._text)
+            )
+            if is_sure or is_long or not self._more():
+                break
+        if found is None or (is_long and not is_sure):
+            return ()
+        value, self._at = found
+        return (value,)
+
+    def pieces(self) -> Iterator[str]:
+        """Decode the text that is ahead, a window at a time."""
+        self.skip()
+        while True:
+            end = self._end_of_characters()
+            piece = f'"{self._text[self._at : end]}"'
+            yield cast("str", self._scan(piece, 0)[0])
+            self._at = end
+            if self._text.startswith('"', end):
+                break
+            if len(self._text) - end >= _LONGEST_CHARACTER or not self._more():
+                _refuse("a text has no end")
+        self.skip()
+
+    def _scanned(self) -> tuple[object, int] | None:
+        with contextlib.suppress(ValueError):  # maybe its end is only not here yet
+            return self._scan(self._text, self._at)
+        return None
+
+    def _end_of_characters(self) -> int:
+        found = _CHARACTERS.match(self._text, self._at)
+        return self._at if found is None else found.end()
 
     def _more(self) -> bool:
-        """Decode some more of it: ever more, for a value that does not end."""
-        size = max(_WINDOW, len(self._text) - self._at)
-        piece = self._body[self._decoded : self._decoded + size]
+        """Decode a window more of it, behind what is left."""
+        piece = self._body[self._decoded : self._decoded + _WINDOW]
         if not piece:
             return False
         self._decoded += len(piece)

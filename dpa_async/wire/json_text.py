@@ -20,8 +20,8 @@ def decode(body: bytes) -> object:
     """Decode JSON text; a byte order mark may lead.
 
     Raises:
-        ValueError: It is not UTF-8, not JSON, nested too deep, or holds NaN or a number
-            too long to read.
+        ValueError: It is not UTF-8, not JSON, nested too deep, or holds NaN, a number
+            too long to read or a list too long to keep.
     """
     text = body.removeprefix(_BOM)
     return _decode(text) if len(text) <= _LARGE else _decode_large(text)

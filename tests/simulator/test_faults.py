@@ -344,3 +344,63 @@ def test_a_script_is_handed_over(face, lost):
             await dpa.sign_in()
 
     face.run(main())
+
+
+EVERY_KIND = (
+    Fault.latency(0.3),
+    Fault.slow_answer(0.3),
+    Fault.stall(),
+    Fault.refused(),
+    Fault.reset(),
+    Fault.closed(),
+    Fault.answer_lost(),
+    Fault.answer_cut(7),
+    Fault.body_cut(7),
+    Fault.empty(),
+    Fault.garbage(b"?"),
+    Fault.html(),
+    Fault.redirect("/login"),
+    Fault.endless(),
+    Fault.http_status(503, retry_after=3),
+    Fault.http_status(429, retry_after=3, as_date=True),
+    Fault.body_code(997),
+    Fault.body_code("999"),
+    Fault.token_revoked(),
+    Fault.stale(5),
+)
+
+
+def test_there_is_one_of_every_kind():
+    makers = {name for name, what in vars(Fault).items() if type(what) is classmethod}
+    assert {fault.name.partition("(")[0] for fault in EVERY_KIND} | {
+        "_instead"
+    } == makers
+
+
+def test_the_same_seed_is_the_same_trouble_in_virtual_time(memory, lost):
+    async def one(dpa, history):
+        try:
+            async with asyncio.timeout(1):
+                reply = await dpa.list_all()
+        except (lost, TimeoutError) as error:
+            history.append((dpa.simulator.now(), repr(error)))
+        else:
+            history.append((dpa.simulator.now(), reply.status, reply.body[:99]))
+
+    def play(seed):
+        script, history = FaultScript(seed=seed), []
+
+        async def main():
+            async with memory.open(faults=script) as dpa:
+                await dpa.sign_in()
+                for fault in EVERY_KIND:
+                    script.add("listAll", fault, probability=0.1)
+                for _ in range(100):
+                    await one(dpa, history)
+
+        memory.run(main())
+        return history, [fault.name for _, fault in script.struck]
+
+    assert play(1) == play(1)
+    assert play(1) != play(2)
+    assert {*play(1)[1]} == {fault.name for fault in EVERY_KIND}

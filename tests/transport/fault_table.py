@@ -40,7 +40,8 @@ How to read a row:
 
 Time-outs end what stalls: `connect_timeout` is for all up to the end of the TLS
 handshake, `request_timeout` for the whole exchange. Bodies are read up to
-`max_body_bytes` (outputs: `max_outputs_bytes`), and never decompressed.
+`max_body_bytes` (outputs: `max_outputs_bytes`), and never decompressed; of a list there
+may be 100,000 rows.
 
 What comes on an idle connection closes it, and the next read takes another. An answer
 to an earlier request that comes when the next one has left already cannot be told from

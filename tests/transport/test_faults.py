@@ -111,7 +111,7 @@ def test_each_fault_ends_as_the_catalogue_says(operations, over, certificates):
     tls = certificates.good if over == "TLS" else None
     wrong = play(
         break_all(cases(operations, faults), tls, certificates.trusting),
-        debug=operations is EXECUTE,
+        debug=operations is not READS,
     )
     assert not wrong, "\n".join(wrong)
 

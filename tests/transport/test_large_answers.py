@@ -3,15 +3,16 @@
 import asyncio
 import gzip
 import json
+import threading
 import time
 import tracemalloc
 
 import pytest
 from calls import Ask, GivenTokens, settings_of
-from raw_platform import MARK, RawPlatform, envelope, http
+from raw_platform import MARK, PATIENCE, RawPlatform, envelope, http
 from watching import play
 
-from dpa_async import DPAClient, UnexpectedResponseError
+from dpa_async import Dialect, DPAClient, Runner, UnexpectedResponseError
 
 MIB = 2**20
 LONGEST_PAUSE = 0.05
@@ -180,6 +181,61 @@ def assert_soon(once):
         if pauses[-1] < LONGEST_PAUSE:
             return
     pytest.fail(f"the loop stood still for {min(pauses) * 1000:.0f} ms")
+
+
+def test_more_rows_than_any_platform_has_are_an_error_that_says_so():
+    body = answer_of(8 * MIB, lambda _: {"nodeName": "", "result": ""})
+
+    async def call(client, ask):
+        with pytest.raises(UnexpectedResponseError, match="more than 100,000 items"):
+            await client.get_outputs(ask.run)
+
+    play(with_client(saying(http(body)), call, max_outputs_bytes=8 * MIB))
+
+
+def large_answer_of_an_execute(talk):
+    talk.read()
+    given = json.loads(talk.carry_out()) if talk.seen.operation == "execute" else {}
+    talk.say(http(json.dumps(given | {"more": "x" * MIB}).encode()))
+
+
+def test_a_large_answer_of_an_execute_is_read_out_of_the_loops_way():
+    async def call(client, ask):
+        execution = await client.execute(ask.workflow_id)
+        assert execution.run.workflow_id == ask.workflow_id
+
+    threads = []
+
+    def reader(data):
+        threads.append(threading.current_thread())
+        return data
+
+    settings = {"dialect": Dialect(execute_reader=reader), "max_body_bytes": 2 * MIB}
+    play(with_client(large_answer_of_an_execute, call, **settings))
+    assert threads != [threading.main_thread()]
+
+
+def test_a_run_whose_answer_is_being_read_when_its_caller_leaves_is_not_lost():
+    reading, go_on = threading.Event(), threading.Event()
+
+    def reader(data):
+        reading.set()
+        go_on.wait(PATIENCE)
+        return data
+
+    async def call(client, ask):
+        async with Runner(client) as runner:
+            starting = asyncio.create_task(runner.start(ask.workflow_id))
+            await asyncio.to_thread(reading.wait, PATIENCE)
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+            go_on.set()
+        (ref,) = runner.open_runs
+        assert ref.workflow_id == ask.workflow_id
+
+    settings = {"dialect": Dialect(execute_reader=reader), "max_body_bytes": 2 * MIB}
+    play(with_client(large_answer_of_an_execute, call, **settings))
 
 
 def test_giving_up_on_a_large_answer_leaves_nothing_behind():

@@ -44,6 +44,8 @@ def play(main, *, debug=False):
     """Run a coroutine to its end, in asyncio's debug mode if wanted."""
 
     async def whole():
+        if debug:
+            asyncio.get_running_loop().slow_callback_duration = 0  # all are told
         given = await main
         await asyncio.sleep(0)
         left = asyncio.all_tasks() - {asyncio.current_task()}

@@ -53,6 +53,13 @@ def window(request, monkeypatch):
 @example(b'{"a" 1}')
 @example(b'{1: "a"}')
 @example(b"[-1.5e3, true, null, 10]")
+@example(rb'["\ud83d\ude00", "\\ud83d", "\\\ude00\"\u6d41", "\u00e9"]')
+@example(rb'["a\ud83d"]')
+@example(rb'["\udE00"]')
+@example(rb'["\ud83d\u0041"]')
+@example(rb'["\u12"]')
+@example(b'["a\nb"]')
+@example(b'["a')
 def check_it_agrees(body):
     alike = outcome(json_text._standard_decode, body)
     assert outcome(json_text._decode_large, body) == alike
@@ -107,3 +114,46 @@ def test_a_large_answer_is_decoded_whole():
     body = json_text.encode({"code": 200, "data": rows, "message": ""})
     assert len(body) > 2**20
     assert json_text.decode(b"\xef\xbb\xbf" + body) == json.loads(body)
+
+
+def test_a_number_that_goes_on_and_on_is_refused():
+    with pytest.raises(ValueError, match="no value"):
+        json_text.decode(b"[0." + b"1" * 2**21 + b"]")
+
+
+def test_a_list_can_be_too_long_to_keep(monkeypatch):
+    monkeypatch.setattr(json_pieces, "_MOST_ITEMS", 10)
+    monkeypatch.setattr(json_pieces, "_WINDOW", 7)
+    body = b'{"data": [' + b"[1], " * 9 + b'[1], "text in pieces"]}'
+    with pytest.raises(json_pieces.TooManyItemsError, match="more than 10 items"):
+        json_pieces.decode_in_pieces(body.ljust(2**19), json_text._scan)
+    whole = body.replace(b"[1], ", b"", 1)
+    assert len(json_text._decode_large(whole)["data"]) == 10
+
+
+TEXT = '流程 "quoted" \\ud83d 😀 \u0001\n'
+
+
+@pytest.mark.parametrize("is_ascii", [False, True])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"data": [{"nodeName": "n", "result": TEXT * 100_000}]},
+        {"data": [{"nodeName": "n", "result": [[n, TEXT] for n in range(50_000)]}]},
+        {TEXT * 50_000: {"a": {"b": [[[TEXT] * 50_000]]}}},
+        [TEXT] * 90_000,
+    ],
+    ids=["a text", "a list in a row", "a name", "a list"],
+)
+def test_whatever_is_large_is_never_decoded_at_once(value, is_ascii):
+    longest = 0
+
+    def scan(text, at):
+        nonlocal longest
+        longest = max(longest, len(text) - at)
+        return json_text._scan(text, at)
+
+    body = json.dumps(value, ensure_ascii=is_ascii).encode()
+    assert len(body) > 4 * json_pieces._WINDOW
+    assert json_pieces.decode_in_pieces(body, scan) == value
+    assert longest <= 2 * json_pieces._WINDOW + 2
