@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from dpa_async.journal.ownership import Ownership, own
-from dpa_async.journal.problems import from_os, from_sqlite, problem
+from dpa_async.journal.problems import FAULTS, from_os, from_sqlite, problem
 from dpa_async.journal.schema import prepare
 
 _BUSY_TIMEOUT = 5.0  # seconds; who else writes to it is a stranger
@@ -60,8 +60,8 @@ def open_file(path: str) -> OpenFile:
         on_failure.callback(ownership.release)
         _make_private(path)
         writer = _connect(path, on_failure)
-        prepare(path, writer)
         _make_durable(writer)
+        prepare(path, writer)
         reader = _connect(path, on_failure)
         reader.execute("PRAGMA query_only = ON")
         reader.execute(f"PRAGMA cache_size = -{_READ_CACHE}")
@@ -75,7 +75,7 @@ def open_file(path: str) -> OpenFile:
 def _in_words(path: str) -> Generator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise from_sqlite(path, error) from None
     except OSError as error:
         raise from_os(path, error) from None

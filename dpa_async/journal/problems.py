@@ -21,12 +21,16 @@ _IN_USE = (
     "another program writes to it or has locked it: end that one, a journal belongs to "
     "one process at a time"
 )
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What the sqlite3 module raises; the latter where SQLite's own words quote damage."""
+
 _WORDS: dict[int, str] = {
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_PERM: _READ_ONLY,
     sqlite3.SQLITE_CANTOPEN: _READ_ONLY,
     sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_ERROR: DAMAGED,  # its tables are not what its version says
     sqlite3.SQLITE_NOTADB: (
         "it is no journal: no SQLite file at all, or a damaged one; give another path"
     ),
@@ -50,13 +54,10 @@ def problem(path: str, words: str) -> JournalError:
 
 def from_sqlite(path: str, error: Exception) -> JournalError:
     """Put what SQLite said into words; its own come last."""
-    # Errors of the sqlite3 module itself have no code: text in the file that is no
-    # text, and values that SQLite cannot hold.
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        words = "it cannot be read or written"
-    else:
-        words = _WORDS.get(code & 0xFF, "it cannot be read or written")
+    if code is None and isinstance(error, sqlite3.OperationalError | UnicodeError):
+        return problem(path, f"{DAMAGED} (a text in it is none)")
+    words = _WORDS.get((code or 0) & 0xFF, "it cannot be read or written")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return problem(path, f"{words} ({name}: {error})")
 

@@ -8,10 +8,12 @@ leaves: what is shown is always what is committed, and SQLite can start its -wal
 anew, which a reader that stands still would keep it from.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from dpa_async.journal.problems import FAULTS
 from dpa_async.journal.rows import SELECT, Row
 
 Found = tuple[Any, ...]
@@ -78,11 +80,13 @@ class Reader:
     def _read_ahead(self) -> None:
         self._ahead.clear()
         size = 0
-        rows = self._connection.execute(_NEXT, (self._last_id, _AHEAD))
-        for row in rows:
-            self._last_id = row[0]
-            self._ahead[row[1]] = row
-            size += len(row[3] or "")  # none where the file is damaged
-            if size > _ENOUGH:
-                break
-        rows.close()
+        # What cannot be read is told to whoever asks for it.
+        with contextlib.suppress(*FAULTS):
+            rows = self._connection.execute(_NEXT, (self._last_id, _AHEAD))
+            for row in rows:
+                self._last_id = row[0]
+                self._ahead[row[1]] = row
+                size += len(row[3] or "")  # none where the file is damaged
+                if size > _ENOUGH:
+                    break
+            rows.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -25,7 +24,7 @@ from dpa_async.journal.changes import (
 from dpa_async.journal.commits import Commits
 from dpa_async.journal.entries import Entry, Journal
 from dpa_async.journal.files import OpenFile, open_file
-from dpa_async.journal.problems import DAMAGED, from_sqlite, problem
+from dpa_async.journal.problems import DAMAGED, FAULTS, from_sqlite, problem
 from dpa_async.journal.reading import Reader
 from dpa_async.journal.rows import (
     SELECT,
@@ -145,7 +144,7 @@ class SQLiteJournal(Journal):
         reader = self._at_hand().reader
         try:
             row = reader.find(check_text("key", key))
-        except sqlite3.Error as error:
+        except FAULTS as error:
             cause = from_sqlite(self.path, error)
         else:
             return None if row is None else self._entry(row)
@@ -263,7 +262,7 @@ class SQLiteJournal(Journal):
         reader = self._at_hand().reader
         try:
             return reader.rows(sql, values)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             cause = from_sqlite(self.path, error)
         raise cause
 
