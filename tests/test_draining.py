@@ -60,8 +60,8 @@ async def executed(dpa, count):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_what_is_out_and_the_next_call_goes_on(tmp_path, number):
     async def main():
-        async with Simulator(duration=1.0) as platform:
-            platform.faults.add("execute", Fault.slow_answer(0.5))
+        async with Simulator(duration=0.3) as platform:
+            platform.faults.add("execute", Fault.slow_answer(0.3))
             first = child(platform.url, tmp_path)
             await executed(platform, 6)
             os.kill(first.pid, number)

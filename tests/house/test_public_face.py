@@ -18,7 +18,14 @@ import dpa_async
 RECORDED_NAMES = Path(__file__).with_name("public_names.txt")
 
 # The modules that a user imports from; the rest of the house is not theirs.
-PUBLIC_MODULES = ("dpa_async", "dpa_async.events", "dpa_async.simulator")
+PUBLIC_MODULES = (
+    "dpa_async",
+    "dpa_async.callbacks",
+    "dpa_async.draining",
+    "dpa_async.events",
+    "dpa_async.journal",
+    "dpa_async.simulator",
+)
 
 # Loaded by whoever wants them, never by `import dpa_async`. (orjson may come along
 # where the speed extra is installed.)
