@@ -27,7 +27,7 @@ from attrs import frozen
 
 from dpa_async.waiting.spread import Spread
 
-_FINENESS = 2  # times that may be looked at, for each look that the rule would make
+_FINENESS = 4  # times that may be looked at, for each look that the rule would make
 _MOST = 1000  # of these: where looks cost next to nothing, they are coarser
 
 

@@ -69,8 +69,8 @@ def test_no_plan_on_its_grid_costs_less(spread, lag_per_look):
 def test_no_fixed_interval_costs_less(spread, lag_per_look, interval):
     count = int(spread.times[-1] / interval) + 1
     fixed = [interval * number for number in range(1, min(count, 300) + 1)]
-    # A grid of half an interval loses no more than this.
-    granted = 1.1 * cost(spread, fixed, lag_per_look)
+    # A grid of a quarter of an interval loses no more than this.
+    granted = 1.05 * cost(spread, fixed, lag_per_look)
     if count <= 300:
         found = cost(spread, looks_of(best_plan(spread, lag_per_look)), lag_per_look)
         assert found <= granted
