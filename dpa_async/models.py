@@ -261,7 +261,7 @@ class RunResult:
         ref: Which run.
         status: `SUCCEEDED` or `FAILED`.
         outputs: What its nodes gave; `outputs.unread` says why where it is not known.
-        submitted_at: When the execute was answered; None for a run attached to.
+        submitted_at: When the execute was answered; None where that is not known.
         ended_at: When a look saw the end: the run ended at this time or before.
         looks: Status reads that were spent on it.
     """

@@ -55,6 +55,7 @@ class OpenRuns:
             submitted_at=accepted.at,
             wants_outputs=order.outputs,
             alarm=accepted.tracked if self._here.has_alarms else None,
+            is_new=accepted.at is not None,
         )
         self._here.announce(Submitted, order.submission.key, run.ref)
         return self._keep(run)
@@ -86,12 +87,19 @@ class OpenRuns:
             return Run.over(self._here, entry.result)
         if entry.ref is None:
             return None
+        key, submitted_at = entry.submission.key, entry.submitted_at
         known = self._open.get(entry.ref)
         if known is not None:
+            known.belongs_to(key, submitted_at)
             return known
-        key, wants_outputs = entry.submission.key, entry.wants_outputs
         return self._keep(
-            Run(self._here, entry.ref, key=key, wants_outputs=wants_outputs)
+            Run(
+                self._here,
+                entry.ref,
+                key=key,
+                submitted_at=submitted_at,
+                wants_outputs=entry.wants_outputs,
+            )
         )
 
     def close(self) -> None:

@@ -97,6 +97,7 @@ class Run:
         submitted_at: datetime | None = None,
         wants_outputs: bool = True,
         alarm: Alarm | None = None,
+        is_new: bool = False,
     ) -> None:
         self.ref = ref
         self.looks = 0
@@ -109,7 +110,7 @@ class Run:
         self._result: RunResult | None = None
         self._concluding: Shared[RunResult] | None = None
         # A run that was attached to may be over since long: it is looked at now.
-        due = None if submitted_at else asyncio.get_running_loop().time()
+        due = None if is_new else asyncio.get_running_loop().time()
         has_alarm = here.has_alarms and alarm is not None
         # There until the end: who is over needs no timer, and is no cycle.
         self._wait: Wait | None = Wait(here.watch, self, due=due, has_alarm=has_alarm)
@@ -163,8 +164,7 @@ class Run:
             ConfigurationError: The client is closed, or of another event loop.
         """
         if timeout is None:
-            # Here and not in a method of its own: ten thousand who wait are as many
-            # frames.
+            # In no method of its own: for ten thousand who wait it is as many frames.
             if isinstance(end := await self.end(), DPAError):
                 raise end
             result = self._result or await self._conclude_once()
@@ -267,9 +267,8 @@ class Run:
         """Say what is known when time is up: maybe only the outputs are missing."""
         late = f"the deadline of {timeout:g} s came"
         if not self.ended:
-            raise RunTimeoutError(
-                self.ref, f"{late}; it was not seen to end, attach to it to go on"
-            )
+            words = f"{late}; it was not seen to end, attach to it to go on"
+            raise RunTimeoutError(self.ref, words)
         if self._result is not None:
             return self._result
         if self._status is RunStatus.SUCCEEDED:
@@ -289,10 +288,8 @@ class Run:
 
     def given_up(self) -> RunError:
         """Say that nobody looks at it any more."""
-        return RunError(
-            self.ref,
-            "its runner was closed; the platform keeps it, attach to it again",
-        )
+        words = "its runner was closed; the platform keeps it, attach to it again"
+        return RunError(self.ref, words)
 
     async def look(self, why: Why) -> RunStatus:
         """Read the status now, and tell everybody what it shows.
@@ -340,6 +337,11 @@ class Run:
             self._alarm.close()
             self._alarm = None
 
+    def belongs_to(self, key: str, submitted_at: datetime | None) -> None:
+        """Take note whose run it is, where that was not known: its end is journaled."""
+        self._key = self._key or key
+        self._submitted_at = self._submitted_at or submitted_at
+
     async def journal_start(self) -> None:
         """See that it is found again by its key, whatever becomes of this process.
 
@@ -349,13 +351,11 @@ class Run:
         at = self._submitted_at
         await self._write_down(lambda journal, key: journal.started(key, self.ref, at))
 
-    async def _write_down(
-        self, what: Callable[[Journal, str], Awaitable[None]]
-    ) -> None:
+    async def _write_down(self, how: Callable[[Journal, str], Awaitable[None]]) -> None:
         if self._here.journal is None or self._key is None:
             return
         try:
-            await what(self._here.journal, self._key)
+            await how(self._here.journal, self._key)
         except JournalError as error:
             error.about(ref=self.ref)
             raise
@@ -394,7 +394,6 @@ class Run:
             raise
         except DPAError as error:
             if self._status is RunStatus.SUCCEEDED:
-                raise OutputsUnavailableError(
-                    self.ref, f"its outputs cannot be read: {error}"
-                ) from None
+                words = f"its outputs cannot be read: {error}"
+                raise OutputsUnavailableError(self.ref, words) from None
             return NodeOutputs(unread=str(error))

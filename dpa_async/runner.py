@@ -367,6 +367,7 @@ class Runner:
         run = self._runs.attach(ref)
         if self._journal is not None:
             await self._journal.started(submission.key, ref, submission.sent_at)
+            run.belongs_to(submission.key, submission.sent_at)
         return run
 
 
