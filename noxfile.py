@@ -101,10 +101,13 @@ def soak(session: nox.Session) -> None:
         *("python", "-X", "dev", "-W", "error", "-m", "pytest"),
         *("tests/transport/test_soak.py", "tests/test_storms.py"),
         "tests/test_cancelling.py",
+        "tests/kills",
         env={
             "SOAK_CASES": cases,
             "SOAK_SEED": seed,
             "DPA_STORMS": "150",
             "DPA_TICKS": "300",
+            "DPA_KILL_SEEDS": "3",
+            "DPA_KILL_ROUNDS": "10",
         },
     )
