@@ -215,6 +215,19 @@ class Workflow:
 
 
 @frozen
+class WorkflowStatuses:
+    """The status of every workflow, by its id, as one list told it.
+
+    Attributes:
+        statuses: By workflow id.
+        size: The bytes of the list: what it cost.
+    """
+
+    statuses: Mapping[str, WorkflowStatus]
+    size: int
+
+
+@frozen
 class Execution:
     """The answer of an execute; whatever it carries, the status interface decides."""
 
