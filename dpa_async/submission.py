@@ -6,16 +6,18 @@
                                     ├─► a person's verdict: a run, or none
                                     └─► reported: `SubmissionUncertainError`
 
-The intent is journaled before the POST leaves, so that a process that dies here leaves
-something to go on from. The nonce in the callback's URL is the idempotency key that the
-platform does not have: who calls back with it tells that the execute was carried out.
+The intent is journaled when it is the POST's turn to leave, and not before: a process
+that dies leaves something to go on from, and no more in doubt than was out. The nonce
+in the callback's URL is the idempotency key that the platform does not have: who calls
+back with it tells that the execute was carried out.
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from dpa_async.client import DPAClient
 from dpa_async.errors import APIError, DPAError, JournalError
@@ -45,6 +47,37 @@ class Accepted:
 
 Submitted: TypeAlias = Accepted | APIError | Tracked
 """What came of an execute: a run, a refusal that may mean "busy", or a doubt."""
+
+
+@define
+class _Intent:
+    """What is journaled of one execute before it leaves; nothing without a journal."""
+
+    journal: Journal | None
+    order: Order
+    tracked: Tracked
+    written: bool = False
+
+    async def write(self) -> None:
+        """Write it, once; raises `JournalError`."""
+        if self.journal is None or self.written:
+            return
+        self.written = True  # who is cancelled does not take the write back
+        try:
+            await self.journal.intend(
+                self.tracked.submission,
+                self.order.params,
+                wants_outputs=self.order.outputs,
+            )
+        except JournalError:
+            self.written = False
+            raise
+
+    async def take_back(self) -> None:
+        """Free the key of what certainly did not run; raises `JournalError`."""
+        if self.journal is not None and self.written:
+            await self.journal.withdraw(self.tracked.submission.key)
+            self.written = False
 
 
 class Submitter:
@@ -81,16 +114,14 @@ class Submitter:
                 workflow was, and `ref` names its run.
         """
         tracked = self._evidence.track(order.submission)
+        intent = _Intent(self._journal, order, tracked)
         try:
-            await self._intend(order, tracked)
-            answer = await self._execute(order, tracked)
+            answer = await self._execute(intent)
         except asyncio.CancelledError:
             tracked.close()
             if not order.departure.left:
-                await self._withdraw(tracked.submission)
-            raise
-        except DPAError:
-            tracked.close()
+                with suppress(JournalError):  # then it is in doubt later
+                    await intent.take_back()
             raise
         if isinstance(answer, Accepted):
             return answer
@@ -99,7 +130,10 @@ class Submitter:
             await self._doubt(order, tracked, answer)
             return tracked
         tracked.close()
-        await self._withdraw(tracked.submission, answer)
+        try:
+            await intent.take_back()
+        except JournalError as error:
+            answer.add_note(f"nor could its intent be taken back: {error}")
         if judged is Verdict.BUSY and isinstance(answer, APIError):
             return answer
         raise answer.about(submission=tracked.submission)
@@ -109,6 +143,7 @@ class Submitter:
 
         Raises:
             SubmissionUncertainError: There is none.
+            JournalError: The key of what may run again could not be freed.
         """
         if order.on_uncertain == "wait":
             found: RunRef | DidNotRun | None = await asyncio.shield(tracked.found)
@@ -125,7 +160,8 @@ class Submitter:
         tracked.close()
         if found is None:  # who says "rerun" says that a second run does no harm
             await self._listing.until_idle(order.workflow_id)
-            await self._withdraw(tracked.submission)
+            if self._journal is not None:
+                await self._journal.withdraw(tracked.submission.key)
         return "it did not run"
 
     def taken_up(self, order: Order, submission: Submission) -> Tracked:
@@ -166,25 +202,10 @@ class Submitter:
         tracked.resolve(ref)
         self._evidence.is_resolved(tracked)
 
-    async def _intend(self, order: Order, tracked: Tracked) -> None:
-        if self._journal is not None:
-            await self._journal.intend(
-                tracked.submission, order.params, wants_outputs=order.outputs
-            )
-
-    async def _withdraw(
-        self, submission: Submission, problem: DPAError | None = None
-    ) -> None:
-        """Free the key of what certainly did not run; else it is in doubt later."""
-        if self._journal is None:
-            return
-        try:
-            await self._journal.withdraw(submission.key)
-        except JournalError as error:
-            if problem is not None:
-                problem.add_note(f"nor could its intent be taken back: {error}")
-
-    async def _execute(self, order: Order, tracked: Tracked) -> Accepted | DPAError:
+    async def _execute(self, intent: _Intent) -> Accepted | DPAError:
+        order, tracked = intent.order, intent.tracked
+        order.departure.note = intent.write
+        order.departure.take_back = intent.take_back
         try:
             execution = await self._client.execute(
                 order.workflow_id,

@@ -8,7 +8,7 @@ after it carried it out look the same.
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
@@ -73,12 +73,18 @@ class Departure:
             nothing is sent again.
         deadline: Whoever waits gives up at this time of the loop: until then what was
             certainly not carried out is tried again; None: a few times.
+        note: Awaited when it has its turn, before it leaves; what this raises keeps it
+            here.
+        take_back: Awaited when it certainly was not carried out, before it waits to be
+            sent again.
     """
 
     left: bool = False
     left_at: datetime | None = None
     abandoned: bool = False
     deadline: float | None = None
+    note: Callable[[], Awaitable[None]] | None = None
+    take_back: Callable[[], Awaitable[None]] | None = None
 
     def abandon(self) -> bool:
         """Give the request up; tells whether it is out, and has to be finished."""

@@ -162,6 +162,8 @@ class Transport:
                 raise _sent_before(problem) if sent else problem
             sent = sent or _may_have_run(problem)
             departure.left = False
+            if departure.take_back is not None:
+                await departure.take_back()
             await asyncio.sleep(wait)
         raise AssertionError  # the waits have no end
 
@@ -176,6 +178,8 @@ class Transport:
                 await self._limiter.pace.turn(request.budget)
             else:
                 request = request.authorized(await self._turn(request, token))
+            if departure.note is not None:
+                await departure.note()
             if departure.abandoned:  # while it waited for its turn
                 words = "it was given up"
                 raise TransportError(request.operation, words, request_sent=False)
