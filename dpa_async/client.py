@@ -18,6 +18,7 @@ from dpa_async.models import (
     RunRef,
     RunStatus,
     Workflow,
+    WorkflowStatuses,
 )
 from dpa_async.settings import Settings
 from dpa_async.sharing import Closeable
@@ -235,6 +236,21 @@ class DPAClient:
         return await self._call(
             requests.list_workflows(self.settings),
             partial(replies.workflows, self.settings),
+        )
+
+    async def list_statuses(self) -> WorkflowStatuses:
+        """Ask for the status of every workflow, and for nothing else of it.
+
+        Rests on interface 6, listAll, as `list_workflows`, and is several times as
+        quick for long lists.
+
+        Raises:
+            APIError: The platform refused.
+            TransportError: There was no answer.
+            UnexpectedResponseError: Something else answered.
+        """
+        return await self._call(
+            requests.list_workflows(self.settings), replies.statuses
         )
 
     async def get_outputs(

@@ -174,12 +174,13 @@ class Item:
             return
         self._run = start
         self._awaited = end = start.end()
-        end.add_done_callback(self._ended, context=self._batch.context)
+        end.add_done_callback(self, context=self._batch.context)
         if self._deadline is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(self._deadline, end.cancel)
 
-    def _ended(self, ending: "asyncio.Future[End]") -> None:
+    def __call__(self, ending: "asyncio.Future[End]") -> None:
+        """Take note of the run's end: a callback that costs nothing more."""
         if self._timer is not None:
             self._timer.cancel()
         self._awaited = None

@@ -84,8 +84,8 @@ class Listing:
         return outcome
 
     async def _busy(self) -> frozenset[str]:
-        workflows = await self._client.list_workflows()
-        return frozenset(row.id for row in workflows if row.status.busy)
+        listed = await self._client.list_statuses()
+        return frozenset(key for key, word in listed.statuses.items() if word.busy)
 
     async def _ask(self) -> None:
         """Ask as the policy says, and at once where somebody comes new."""

@@ -15,6 +15,11 @@ from urllib.parse import quote, unquote
 from attrs import field, frozen
 from typing_extensions import override
 
+# Made once: `json.dumps` makes one for each call that is not plain.
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
 
 class RunStatus(enum.Enum):
     """What the platform says of one run; only `SUCCEEDED` and `FAILED` are ends."""
@@ -215,6 +220,19 @@ class Workflow:
 
 
 @frozen
+class WorkflowStatuses:
+    """The status of every workflow, by its id, as one list told it.
+
+    Attributes:
+        statuses: By workflow id.
+        size: The bytes of the list: what it cost.
+    """
+
+    statuses: Mapping[str, WorkflowStatus]
+    size: int
+
+
+@frozen
 class Execution:
     """The answer of an execute; whatever it carries, the status interface decides."""
 
@@ -310,13 +328,7 @@ class Submission:
             ValueError: A value is not JSON (NaN, an unpaired surrogate).
             TypeError: A value is of a type that JSON does not have.
         """
-        text = json.dumps(
-            dict(params or {}),
-            sort_keys=True,
-            separators=(",", ":"),
-            ensure_ascii=False,
-            allow_nan=False,
-        )
+        text = _CANONICAL.encode(dict(params or {}))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @override

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from attrs import frozen
 from typing_extensions import override
@@ -36,6 +36,7 @@ from dpa_async.sharing import Owner, Shared
 from dpa_async.waiting import Alarm, End, Wait, Watch
 
 _NOT_ASKED = "outputs were not asked for"
+_Writing: TypeAlias = Callable[[Journal, str], Awaitable[None]]
 
 
 @frozen(eq=False)
@@ -109,11 +110,11 @@ class Run:
         self._outputs = None if wants_outputs else NodeOutputs(unread=_NOT_ASKED)
         self._result: RunResult | None = None
         self._concluding: Shared[RunResult] | None = None
-        # A run that was attached to may be over since long: it is looked at now.
-        due = None if is_new else asyncio.get_running_loop().time()
         has_alarm = here.has_alarms and alarm is not None
         # There until the end: who is over needs no timer, and is no cycle.
-        self._wait: Wait | None = Wait(here.watch, self, due=due, has_alarm=has_alarm)
+        self._wait: Wait | None = Wait(
+            here.watch, self, was_started=is_new, has_alarm=has_alarm
+        )
         self._alarm = alarm
         if alarm is not None:
             alarm.bind(partial(self._wait.wake, "callback"))
@@ -215,8 +216,7 @@ class Run:
 
         Of a run that is over it gives the end. The outputs are read, where they were
         asked for when the run was started. Following counts as waiting: the run is
-        looked at. A reader that is more than 1,000 events behind misses the oldest, and
-        gets a `Dropped` that says how many.
+        looked at. A reader 1,000 events behind gets a `Dropped` instead of the oldest.
 
         Raises:
             RunUnreachableError: The platform was silent for `max_silence` seconds.
@@ -248,8 +248,8 @@ class Run:
     def _past(self) -> Iterable[RunEvent]:
         if self._ended_at is not None:
             yield Ended(self.ref, self._status, self._ended_at)
-            if self._outputs is not None:
-                yield OutputsRead(self.ref, self._outputs)
+        if self._ended_at is not None and self._outputs is not None:
+            yield OutputsRead(self.ref, self._outputs)
 
     async def _result_within(self, timeout: float) -> RunResult:
         timer = asyncio.timeout(timeout)
@@ -297,8 +297,8 @@ class Run:
         Raises:
             DPAError: It could not be read.
         """
-        announce = self._here.announce
         self.looks += 1
+        announce = self._here.announce
         try:
             # Not repeated where it fails: the schedule does that.
             status = await self._here.client.get_run_status(self.ref, repeat=False)
@@ -351,11 +351,11 @@ class Run:
         at = self._submitted_at
         await self._write_down(lambda journal, key: journal.started(key, self.ref, at))
 
-    async def _write_down(self, how: Callable[[Journal, str], Awaitable[None]]) -> None:
+    async def _write_down(self, what: _Writing) -> None:
         if self._here.journal is None or self._key is None:
             return
         try:
-            await how(self._here.journal, self._key)
+            await what(self._here.journal, self._key)
         except JournalError as error:
             error.about(ref=self.ref)
             raise

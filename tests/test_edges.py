@@ -98,10 +98,16 @@ def test_a_bug_in_a_policy_is_told_with_the_run_that_it_was_for(in_memory):
 
     async def test(platform, client):
         async with Runner(client, wait=WaitPolicy(jitter=jitter)) as runner:
-            for _ in range(2):
+            for workflow in ("a", "b"):
                 with pytest.raises(ConfigurationError, match="user's") as caught:
-                    await (await runner.start("wf"))
+                    await (await runner.start(workflow))
                 assert caught.value.ref in runner.open_runs
+            with pytest.raises(
+                ConfigurationError, match=r"^the wait policy raised Look"
+            ):
+                await runner.start("a")  # it runs, and nobody can wait for its end
+
+    in_memory(test)
 
 
 def test_a_foreign_exception_in_a_batch_ends_it_at_once(in_memory):

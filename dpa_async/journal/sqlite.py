@@ -101,16 +101,16 @@ class SQLiteJournal(Journal):
             refuse("journal", f"{self.path!r} is open already: open it once")
         thread = ThreadPoolExecutor(1, thread_name_prefix="dpa-journal")
         loop = asyncio.get_running_loop()
-        opening = loop.run_in_executor(thread, open_file, self.path)
+        files: list[OpenFile] = []
+        opening = loop.run_in_executor(thread, _open, self.path, files)
         try:
-            file = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_unwanted)
-            thread.shutdown(wait=False)
-            raise
+            await asyncio.shield(opening)
         except BaseException:
+            # The thread does one thing after the other: this comes after the opening.
+            thread.submit(_close_unwanted, files)
             thread.shutdown(wait=False)
             raise
+        (file,) = files
         reader = Reader(file.reader)
         commits = Commits(file.path, file.writer, thread, reader)
         self._opened = _Opened(file, thread, reader, commits, loop)
@@ -274,9 +274,13 @@ class SQLiteJournal(Journal):
         raise cause
 
 
-def _close_unwanted(opening: "asyncio.Future[OpenFile]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+def _open(path: str, files: list[OpenFile]) -> None:
+    files.append(open_file(path))
+
+
+def _close_unwanted(files: list[OpenFile]) -> None:
+    for file in files:
+        file.close()
 
 
 async def _close(opened: _Opened) -> None:

@@ -123,6 +123,8 @@ def segment(workflow_id: object) -> str:
     Raises:
         ConfigurationError: It is empty, "." or "..", or has a control character.
     """
+    if isinstance(workflow_id, str) and workflow_id.isascii() and workflow_id.isalnum():
+        return workflow_id  # as nearly all are
     # Unpaired surrogates are not printable either, so quote() cannot fail on them.
     if not isinstance(workflow_id, str) or not workflow_id.isprintable():
         refuse("workflow_id", f"is {workflow_id!r}: ids are text, and printable")

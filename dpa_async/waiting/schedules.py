@@ -4,14 +4,15 @@ import random
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import count
 from typing import Any, Literal, TypeAlias
 
 import attrs
 import backoff
 from attrs import field, frozen
-from typing_extensions import override
 
 from dpa_async.checks import check_number, refuse
+from dpa_async.errors import ConfigurationError
 
 WaitGenerator: TypeAlias = Callable[[], Generator[float | None, Any, None]]
 """What makes a backoff wait generator: `backoff.fibo`, or a `functools.partial`."""
@@ -57,8 +58,13 @@ class WaitPolicy:
         jitter: Makes of an interval the one that is slept: any of backoff's jitters.
         wait_gen: Gives the intervals instead: any of backoff's wait generators, called
             without arguments, once per run.
-        safety_interval: The longest interval, in seconds, of a run whose end something
-            else will tell of: there the intervals are ten times as long.
+        adaptive: Whether workflows whose runs are known by now (five of them) are
+            looked at when these tend to end, instead of by the plain schedule.
+        lag_per_look: The seconds of lag that one look is worth there; four times as
+            much makes half the looks, and twice the lag.
+        safety_interval: The longest interval, in seconds, of a run whose end a callback
+            will tell of, where the intervals are ten times as long; and of one whose
+            workflow is known.
         max_silence: Seconds without one successful look after which a run is
             unreachable.
         on_suspended: Whether a suspended run is waited for, or raises.
@@ -75,45 +81,43 @@ class WaitPolicy:
     wait_gen: WaitGenerator | None = field(
         default=None, validator=attrs.validators.optional(_callable)
     )
+    adaptive: bool = True
+    lag_per_look: float = field(default=0.5, validator=_in_range(0.001))
     safety_interval: float = field(default=60.0, validator=_in_range(0.01))
     max_silence: float = field(default=300.0, validator=_in_range(0))
     on_suspended: Literal["wait", "raise"] = field(default="wait", validator=_word)
 
 
-def schedule(policy: WaitPolicy, *, has_alarm: bool = False) -> Iterator[float]:
-    """Give the seconds before each look, without end, none under the minimum.
+def schedule(policy: WaitPolicy) -> Iterator[float]:
+    """Give the seconds before each look, without end, none under the minimum."""
+    if policy.wait_gen is not None:
+        return _generated(policy, policy.wait_gen)
+    return (plain_interval(policy, step) for step in count())
+
+
+def plain_interval(policy: WaitPolicy, step: int, *, has_alarm: bool = False) -> float:
+    """Give the seconds before a look of the plain schedule.
 
     Args:
-        policy: What the intervals come from.
-        has_alarm: Whether something else will tell that it is time: the plain schedule
-            then only makes sure.
+        policy: What it comes from.
+        step: How many looks there were before.
+        has_alarm: Whether something else will tell that it is time: this one then only
+            makes sure.
+
+    Raises:
+        ConfigurationError: The policy's jitter raised.
     """
-    if policy.wait_gen is None:
-        return _Growing(policy, has_alarm=has_alarm)
-    return _generated(policy, policy.wait_gen)
-
-
-class _Growing(Iterator[float]):
-    """The plain schedule. All runs share its growth, so that each costs a number."""
-
-    __slots__ = ("_has_alarm", "_policy", "_steps")
-
-    def __init__(self, policy: WaitPolicy, *, has_alarm: bool) -> None:
-        self._policy = policy
-        self._has_alarm = has_alarm
-        self._steps = 0
-
-    @override
-    def __next__(self) -> float:
-        policy = self._policy
-        # From 0 it would never grow.
-        first = max(policy.first_look, policy.minimum)
-        growth = _growth(first, policy.multiplier, policy.maximum)
-        interval = growth[min(self._steps, len(growth) - 1)]
-        self._steps += 1
-        if self._has_alarm:
-            interval = max(interval, min(interval * _STRETCH, policy.safety_interval))
+    # From 0 it would never grow.
+    first = max(policy.first_look, policy.minimum)
+    growth = _growth(first, policy.multiplier, policy.maximum)
+    interval = growth[min(step, len(growth) - 1)]
+    if has_alarm:
+        interval = max(interval, min(interval * _STRETCH, policy.safety_interval))
+    try:
         return max(policy.minimum, policy.jitter(interval))
+    except Exception as error:  # noqa: BLE001 - the user's code
+        problem = f"raised {type(error).__name__}: {error}"
+    return refuse("the wait policy", problem)
 
 
 @lru_cache(maxsize=64)
@@ -152,6 +156,8 @@ def next_interval(intervals: Iterator[float]) -> float:
     """
     try:
         return next(intervals)
+    except ConfigurationError:
+        raise
     except Exception as error:  # noqa: BLE001 - the user's code
         problem = f"raised {type(error).__name__}: {error}"
     return refuse("the wait policy", problem)

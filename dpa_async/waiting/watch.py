@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import copy
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
 from typing_extensions import override
@@ -23,7 +23,13 @@ from dpa_async.errors import (
 from dpa_async.events import Why
 from dpa_async.models import RunRef, RunStatus
 from dpa_async.sharing import Owner
-from dpa_async.waiting.schedules import WaitPolicy, next_interval, schedule
+from dpa_async.waiting.learned import Learned
+from dpa_async.waiting.schedules import (
+    WaitPolicy,
+    next_interval,
+    plain_interval,
+    schedule,
+)
 
 End: TypeAlias = RunStatus | DPAError
 """How waiting ended. An error is given as a value: whoever was cancelled in the same
@@ -86,7 +92,7 @@ class Watch:
         self._free = at_once
         # One for all runs: each timer and callback would otherwise make its own.
         self.context = contextvars.copy_context()
-        self.wake = self.look  # likewise: a bound method is made anew at each mention
+        self.learned = Learned(policy)
         self._due: deque[Wait] = deque()
         self._waits: set[Wait] = set()
 
@@ -161,8 +167,7 @@ class Wait:
     Args:
         watch: Says when a look may be taken.
         run: What is looked at.
-        due: The loop's time of the first look; None: one interval after the first who
-            waits came.
+        was_started: Whether it was started just now; else it is looked at at once.
         has_alarm: Whether something will wake it when the run is over.
     """
 
@@ -173,9 +178,13 @@ class Wait:
         "_heard_at",
         "_intervals",
         "_looked_at",
+        "_others",
         "_run",
+        "_running_at",
+        "_started_at",
+        "_steps",
         "_timer",
-        "_waiters",
+        "_waiter",
         "_watch",
         "busy",
     )
@@ -185,50 +194,61 @@ class Wait:
         watch: Watch,
         run: Watched,
         *,
-        due: float | None = None,
+        was_started: bool = True,
         has_alarm: bool = False,
     ) -> None:
+        now = asyncio.get_running_loop().time()
         self.busy = False  # a look is under way, or waits for room
         self._watch = watch
         self._run = run
-        self._due = due
+        # A run that was attached to may be over since long: it is looked at now.
+        self._due = None if was_started else now
+        self._started_at = now if was_started else None
         self._heard_at = 0.0
         self._looked_at = 0.0
+        self._running_at = 0.0  # of the last look that saw it running
         self._alarm: Why | None = None  # what asks for the next look
         self._has_alarm = has_alarm
-        self._intervals = schedule(watch.policy, has_alarm=has_alarm)
+        self._intervals: Iterator[float] | None = None  # None: the plain schedule
+        self._steps = 0
         self._timer: asyncio.TimerHandle | None = None
-        # A list: nearly always of one, and a set would be three times as large.
-        self._waiters: list[_Waiter] = []
+        # Nearly always there is one who waits, and a collection would cost more.
+        self._waiter: _Waiter | None = None
+        self._others: list[_Waiter] | None = None
+
+    def __call__(self) -> None:
+        """Have it looked at: this is the timer's callback, and costs nothing more."""
+        self._watch.look(self)
 
     def join(self) -> "asyncio.Future[End]":
         """Give a future of the end; whoever does not want it any more cancels it."""
         waiter = _Waiter(self)
         if self._watch.closed:
             waiter.set_result(self._run.given_up())
-            return waiter
-        self._waiters.append(waiter)
-        if len(self._waiters) == 1:
+        elif self._waiter is None:
+            self._waiter = waiter
             self._heard_at = asyncio.get_running_loop().time()
             self._watch.add(self)
             self._sleep()
+        else:
+            self._others = self._others or []
+            self._others.append(waiter)
         return waiter
 
     def leave(self, waiter: _Waiter) -> None:
         """Take note that somebody does not wait any more."""
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-            if not self._waiters:
+        if waiter is self._waiter:
+            self._waiter = self._others.pop() if self._others else None
+            if self._waiter is None:
                 self._rest()
                 self._run.left()
+        elif self._others and waiter in self._others:
+            self._others.remove(waiter)
 
     def end(self, end: End) -> None:
         """Tell all who wait how it ended."""
-        self._rest()
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(copy.copy(end))
+        for waiter in self._all_leave():
+            waiter.set_result(copy.copy(end))
 
     def give_up(self) -> None:
         """Tell all who wait that nobody looks any more."""
@@ -248,7 +268,7 @@ class Wait:
             self._due = soonest
             if self._timer is not None:
                 self._timer.cancel()
-            if self._waiters:
+            if self._waiter is not None:
                 self._sleep()
 
     async def look(self) -> None:
@@ -264,30 +284,72 @@ class Wait:
             self.busy = False
         if end is not None:
             self.end(end)
-        elif self._waiters:
+        elif self._waiter is not None:
             self._sleep()
 
     async def _seen(self) -> End | None:
         """Look, and tell whether that ends the wait; None: it goes on."""
-        loop = asyncio.get_running_loop()
-        policy = self._watch.policy
+        why = self._alarm or ("safety" if self._has_alarm else "schedule")
+        self._alarm = None
         try:
-            why, self._alarm = self._alarm or "schedule", None
             status = await self._run.look(why)
         except ConfigurationError as error:  # no look can ever succeed
             return error.about(ref=self._run.ref)
         except DPAError as error:
-            if loop.time() - self._heard_at < policy.max_silence:
-                return None
-            return RunUnreachableError(
-                self._run.ref,
-                f"no look succeeded for {policy.max_silence:g} s; the last: {error}",
-            )
-        self._heard_at = loop.time()
-        if status is RunStatus.SUSPENDED and policy.on_suspended == "raise":
+            self._intervals = self._own_intervals()  # a plan counts on its looks
+            return self._unreachable(error)
+        self._heard_at = asyncio.get_running_loop().time()
+        if status.ended:
+            self._learn()
+            return status
+        self._running_at = self._looked_at
+        if status is RunStatus.SUSPENDED and self._watch.policy.on_suspended == "raise":
             words = "it is suspended, and stays so for now"
             return RunSuspendedError(self._run.ref, words)
-        return status if status.ended else None
+        return None
+
+    def _unreachable(self, error: DPAError) -> RunUnreachableError | None:
+        patience = self._watch.policy.max_silence
+        if asyncio.get_running_loop().time() - self._heard_at < patience:
+            return None
+        words = f"no look succeeded for {patience:g} s; the last: {error}"
+        return RunUnreachableError(self._run.ref, words)
+
+    def _learn(self) -> None:
+        """Learn of a run's duration from the look that saw its end, and the last one.
+
+        An end that was told by an alarm says nothing of when it was not yet.
+        """
+        if self._started_at is not None and not self._has_alarm:
+            after = max(0.0, self._running_at - self._started_at)
+            by = self._looked_at - self._started_at
+            self._watch.learned.learn(self._run.ref.workflow_id, after, by)
+
+    def _elapsed(self) -> float:
+        return asyncio.get_running_loop().time() - (self._started_at or 0.0)
+
+    def _own_intervals(self) -> Iterator[float] | None:
+        policy = self._watch.policy
+        return None if policy.wait_gen is None else schedule(policy)
+
+    def _interval(self) -> float:
+        """Give the seconds before the next look.
+
+        Raises:
+            ConfigurationError: The policy's generator or jitter raised.
+        """
+        if self._steps == 0:
+            self._intervals = self._own_intervals()
+            if self._intervals is None and self._started_at and not self._has_alarm:
+                learned = self._watch.learned
+                self._intervals = learned.intervals(
+                    self._run.ref.workflow_id, self._elapsed
+                )
+        self._steps += 1
+        if self._intervals is not None:
+            return next_interval(self._intervals)
+        policy, before = self._watch.policy, self._steps - 1
+        return plain_interval(policy, before, has_alarm=self._has_alarm)
 
     def _sleep(self) -> None:
         if self.busy:
@@ -295,15 +357,12 @@ class Wait:
         loop = asyncio.get_running_loop()
         if self._due is None:
             try:
-                self._due = loop.time() + next_interval(self._intervals)
+                self._due = loop.time() + self._interval()
             except ConfigurationError as error:  # the user's code, and a run is there
-                self._intervals = schedule(
-                    self._watch.policy, has_alarm=self._has_alarm
-                )
+                self._steps = 0
                 self.end(error.about(ref=self._run.ref))
                 return
-        watch = self._watch
-        self._timer = loop.call_at(self._due, watch.wake, self, context=watch.context)
+        self._timer = loop.call_at(self._due, self, context=self._watch.context)
 
     def _rest(self) -> None:
         self._watch.remove(self)
@@ -311,9 +370,13 @@ class Wait:
             self._timer.cancel()
             self._timer = None
 
-    def _break(self, bug: Exception) -> None:
+    def _all_leave(self) -> Iterator[_Waiter]:
+        """Give all who still wait; nobody does any more."""
         self._rest()
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(bug)
+        waiters = (self._waiter, *(self._others or ()))
+        self._waiter = self._others = None
+        return (w for w in waiters if w is not None and not w.done())
+
+    def _break(self, bug: Exception) -> None:
+        for waiter in self._all_leave():
+            waiter.set_exception(bug)

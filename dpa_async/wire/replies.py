@@ -14,10 +14,12 @@ from dpa_async.models import (
     RunRef,
     RunStatus,
     Workflow,
+    WorkflowStatus,
+    WorkflowStatuses,
 )
 from dpa_async.settings import Settings
 from dpa_async.wire import json_text
-from dpa_async.wire.converter import RunRow, converter, read_text
+from dpa_async.wire.converter import RunRow, converter, read_status, read_text
 from dpa_async.wire.envelope import read_data, unexpected
 from dpa_async.wire.lifetime import token_lifetime
 from dpa_async.wire.messages import Reply, Request
@@ -94,6 +96,29 @@ def run_status(
 def workflows(settings: Settings, request: Request, reply: Reply) -> list[Workflow]:
     """Read the list of workflows (6); names come trimmed."""
     return _rows(settings, request, reply, Workflow)
+
+
+def statuses(request: Request, reply: Reply) -> WorkflowStatuses:
+    """Read from the list of workflows (6) the status of each, and nothing else.
+
+    Rows that are none are left out: whoever asks for this only wants to know when to
+    look.
+    """
+    data = read_data(request, reply)
+    rows = json_text.as_list(data)
+    if rows is None and data is not None:
+        unexpected(request, reply, "data is not the list of rows that is documented")
+    found: dict[str, WorkflowStatus] = {}
+    known: dict[object, WorkflowStatus] = {}  # by word: there are but a few
+    for row in rows or ():
+        fields = json_text.as_object(row) or {}
+        workflow_id, word = fields.get("processModelId"), fields.get("status")
+        if isinstance(workflow_id, str) and isinstance(word, str):
+            status = known.get(word)
+            if status is None:
+                status = known[word] = read_status(word, WorkflowStatus)
+            found[workflow_id] = status
+    return WorkflowStatuses(found, len(reply.body))
 
 
 def outputs(settings: Settings, request: Request, reply: Reply) -> NodeOutputs:

@@ -64,7 +64,7 @@ def with_journal(path, scene):
     """Run `scene(journal)` on a journal of this path, opened and closed."""
 
     async def main():
-        async with SQLiteJournal(path) as journal:
+        async with asyncio.timeout(120), SQLiteJournal(path) as journal:
             return await scene(journal)
 
     return asyncio.run(main())

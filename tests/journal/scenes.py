@@ -70,7 +70,7 @@ async def hold(path):
         child = os.fork()
         if not child:
             try:
-                journal.find("k")
+                say("CHILD", journal.find("k"))
             except JournalError as error:
                 say("CHILD", error)
             sys.stdin.read()

@@ -22,11 +22,11 @@ from dpa_async import (
     Settings,
     TransportError,
 )
-from dpa_async.submission import Verdict, verdict
+from dpa_async.verdicts import Verdict, verdict
 from dpa_async.wire import replies, requests
 
 NO_HANG = 30.0
-STALL = 0.4
+STALL = 1.0
 REUSED_STALL = 1.0
 _ids = itertools.count()
 

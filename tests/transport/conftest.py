@@ -3,6 +3,7 @@
 import datetime as dt
 import ssl
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,16 @@ def certificates():
         of_nobody_known=_serving(trustme.CA()),
         asking_back=asking_back,
     )
+
+
+@pytest.fixture(autouse=True)
+def _servers_are_not_measured():
+    """Keep coverage out of the thousands of threads of the platforms that break.
+
+    It has nothing to see there, and on 3.11 a thread now and then dies of it: "Cannot
+    install a trace function while another trace function is being installed".
+    """
+    tracing = threading.gettrace()
+    threading.settrace(None)
+    yield
+    threading.settrace(tracing)
