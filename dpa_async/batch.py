@@ -195,17 +195,17 @@ class Batch(AsyncIterator[RunOutcome]):
         key = item.request.key
         if key in self._keys:
             refuse("key", f"{key!r} is in the batch already")
-        order = runner.order(
-            item.request, place=item, source=self, retry_failed=self._retry_failed
-        )
         if key is not None:
             self._keys.add(key)
-            result = runner.journaled_result(order)
+            result = runner.finished(item.request, retry_failed=self._retry_failed)
             if result is not None:
                 failed = result.status is RunStatus.FAILED
                 error = RunFailedError(result) if failed else None
                 self.deliver(item, result=None if failed else result, error=error)
                 return
+        order = runner.order(
+            item.request, place=item, source=self, retry_failed=self._retry_failed
+        )
         if self._stopped and isinstance(start := given_up(order), DPAError):
             raise start
         item.begin(runner, order)

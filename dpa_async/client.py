@@ -76,7 +76,7 @@ class DPAClient:
         self._adopted: list[Closeable] = []
         self._closing = asyncio.Lock()
         # A token that was refused just after it was fetched, and until when it counts.
-        self._refused_afresh = ("", "", 0.0)
+        self._refused_afresh: tuple[AccessToken | None, str, float] = (None, "", 0.0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -282,18 +282,20 @@ class DPAClient:
     ) -> _T:
         """Send a request with a token; where that is refused, once with another."""
         self._check_usable()
-        used = ""
+        # Not its value: a debugger or a crash reporter shows the locals of frames.
+        used: AccessToken | None = None
 
         async def token() -> AccessToken:
             nonlocal used
-            current = await _provided(self.tokens.get())
-            used = current.value
-            return current
+            used = await _provided(self.tokens.get())
+            return used
 
         try:
             return await self._transport.call(request, read, departure, token)
         except AuthenticationError as refusal:
-            if not self._worth_renewing(request, refusal, used, departure):
+            if used is None or not self._worth_renewing(
+                request, refusal, used, departure
+            ):
                 raise
         await _provided(self.tokens.renew(rejected=used))
         try:
@@ -307,7 +309,7 @@ class DPAClient:
         self,
         request: Request,
         refusal: AuthenticationError,
-        used: str,
+        used: AccessToken,
         departure: Departure | None,
     ) -> bool:
         """Tell whether another token could help.
@@ -317,14 +319,14 @@ class DPAClient:
         about something else than the token, and a thousand runs must not fetch a
         thousand tokens to be told the same.
         """
-        if not used or refusal.operation in _TOKEN_OPERATIONS:
+        if refusal.operation in _TOKEN_OPERATIONS:
             return False
         if departure is not None and departure.abandoned:
             return False
         if departure is not None:  # an execute is worth a token, always
             return True
         token, operation, until = self._refused_afresh
-        if (used, request.operation) != (token, operation):
+        if token is None or (used.value, request.operation) != (token.value, operation):
             return True
         return asyncio.get_running_loop().time() >= until
 

@@ -34,8 +34,8 @@ class BatchRunner(Protocol):
         """Carry out an order."""
         ...
 
-    def journaled_result(self, order: Order) -> RunResult | None:
-        """Give the result of an order that is journaled as finished.
+    def finished(self, request: RunRequest, *, retry_failed: bool) -> RunResult | None:
+        """Give the result of a request whose key is journaled as finished.
 
         Raises:
             DPAError: That cannot be told.

@@ -210,15 +210,16 @@ class Runner:
         """
         return self._starter.begin(order, timeout)
 
-    def journaled_result(self, order: Order) -> RunResult | None:
-        """Give the result of an order that is journaled as finished.
+    def finished(
+        self, request: RunRequest, *, retry_failed: bool = False
+    ) -> RunResult | None:
+        """Give the result of a request whose key is journaled as finished.
 
         Raises:
-            ConfigurationError: The key is journaled for another request.
+            ConfigurationError: The key is no text.
             JournalError: The journal cannot be read.
         """
-        entry = self._runs.journaled(order)
-        return None if entry is None else entry.result
+        return self._runs.finished(request, retry_failed=retry_failed)
 
     def attach(self, ref: RunRef | str) -> Run:
         """Take up a run that was started before, here or elsewhere.
