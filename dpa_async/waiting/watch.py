@@ -176,6 +176,7 @@ class Wait:
         "_due",
         "_has_alarm",
         "_heard_at",
+        "_informative",
         "_intervals",
         "_looked_at",
         "_others",
@@ -204,6 +205,8 @@ class Wait:
         # A run that was attached to may be over since long: it is looked at now.
         self._due = None if was_started else now
         self._started_at = now if was_started else None
+        # Whether somebody waited all the time: else its looks tell next to nothing.
+        self._informative = was_started and not has_alarm
         self._heard_at = 0.0
         self._looked_at = 0.0
         self._running_at = 0.0  # of the last look that saw it running
@@ -227,7 +230,9 @@ class Wait:
             waiter.set_result(self._run.given_up())
         elif self._waiter is None:
             self._waiter = waiter
-            self._heard_at = asyncio.get_running_loop().time()
+            self._heard_at = now = asyncio.get_running_loop().time()
+            if now > (self._started_at or now) + self._watch.policy.first_look:
+                self._informative = False
             self._watch.add(self)
             self._sleep()
         else:
@@ -240,6 +245,7 @@ class Wait:
         if waiter is self._waiter:
             self._waiter = self._others.pop() if self._others else None
             if self._waiter is None:
+                self._informative = False
                 self._rest()
                 self._run.left()
         elif self._others and waiter in self._others:
@@ -316,11 +322,8 @@ class Wait:
         return RunUnreachableError(self._run.ref, words)
 
     def _learn(self) -> None:
-        """Learn of a run's duration from the look that saw its end, and the last one.
-
-        An end that was told by an alarm says nothing of when it was not yet.
-        """
-        if self._started_at is not None and not self._has_alarm:
+        """Learn how long the run took, from its last two looks."""
+        if self._started_at is not None and self._informative:
             after = max(0.0, self._running_at - self._started_at)
             by = self._looked_at - self._started_at
             self._watch.learned.learn(self._run.ref.workflow_id, after, by)
