@@ -9,6 +9,7 @@ from dpa_async.errors import (
     APIError,
     DPAError,
     NotStartedError,
+    SubmissionUncertainError,
     WorkflowBusyError,
 )
 from dpa_async.events import Announcer, Uncertain
@@ -19,6 +20,7 @@ from dpa_async.order import Order, Start
 from dpa_async.preflight import Preflight
 from dpa_async.run import Run
 from dpa_async.submission import Accepted, Submitted, Submitter
+from dpa_async.verdicts import uncertain_error
 
 _STALE_LIST = 2.5
 """Seconds by which the platform's list may lag behind an execute."""
@@ -52,12 +54,20 @@ class Attempt:
         try:
             return await self._carry_out(order)
         except DPAError as error:  # as a value: maybe nobody is left to fetch it
-            return error.about(submission=order.submission)
+            return self._with_doubt(error.about(submission=order.submission))
         except asyncio.CancelledError:
             if order.departure.left:  # maybe nobody else is left to be told
                 sent_at = order.departure.left_at
                 self.announce(Uncertain, evolve(order.submission, sent_at=sent_at))
             raise
+
+    def _with_doubt(self, error: DPAError) -> DPAError:
+        """See that no later trouble hides that a lost execute may have run."""
+        doubt = self.order.progress.in_doubt
+        is_told = isinstance(error, SubmissionUncertainError)
+        if doubt is None or is_told or self.order.progress.run is not None:
+            return error
+        return uncertain_error(doubt, f"{'; '.join(doubt.seen)}; and then: {error}")
 
     async def _carry_out(self, order: Order) -> Run:
         """Execute once, and give the run.

@@ -7,14 +7,16 @@ the workflow busy is a hint, and no proof: anybody can have executed it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from attrs import define, evolve, field
 
 from dpa_async.callbacks import Callback, CallbackReceiver, Expectation
 from dpa_async.client import DPAClient
-from dpa_async.errors import APIError, DPAError
+from dpa_async.errors import APIError, DPAError, JournalError
 from dpa_async.listing import Listing
 from dpa_async.models import RunRef, Submission
 from dpa_async.sharing import Owner
@@ -27,6 +29,13 @@ _CLAIMS = 16
 """Callbacks of one submission that are kept to be looked into."""
 
 DidNotRun: TypeAlias = Literal["it did not run"]
+
+_Name: TypeAlias = tuple[str, str, datetime | None]
+
+
+def _name(submission: Submission) -> _Name:
+    """Tell executes apart: a key may have had several, one after the other."""
+    return submission.workflow_id, submission.key, submission.sent_at
 
 
 @define(eq=False)
@@ -41,6 +50,7 @@ class Tracked:
         claims: What callbacks said that was not looked into yet.
         wake: Has the run looked at, once there is one.
         confirming: The task that looks into claims.
+        is_awaited: Whether somebody takes what is found; else it is adopted.
     """
 
     submission: Submission
@@ -51,6 +61,7 @@ class Tracked:
     claims: list[Callback] = field(factory=list[Callback])
     wake: Callable[[], None] | None = None
     confirming: "asyncio.Task[None] | None" = None
+    is_awaited: bool = False
 
     @property
     def callback_url(self) -> str | None:
@@ -90,6 +101,7 @@ class Evidence:
         listing: Tells which workflows are busy.
         owner: Of the tasks that look into what callbacks say.
         is_bound: Tells whether a run is known to be another submission's.
+        adopt: Makes a run that was found the submission's, where nobody waits for it.
         callbacks: Where the platform calls back, or None.
     """
 
@@ -101,6 +113,7 @@ class Evidence:
         owner: Owner,
         *,
         is_bound: Callable[[RunRef], bool],
+        adopt: Callable[[Submission, RunRef], Awaitable[object]],
         callbacks: CallbackReceiver | None,
     ) -> None:
         self._client = client
@@ -108,8 +121,9 @@ class Evidence:
         self._listing = listing
         self._owner = owner
         self._is_bound = is_bound
+        self._adopt = adopt
         self._callbacks = callbacks
-        self._in_doubt: dict[str, Tracked] = {}
+        self._in_doubt: dict[_Name, Tracked] = {}
 
     def close(self) -> None:
         """Expect no callbacks any more of what is in doubt."""
@@ -135,12 +149,12 @@ class Evidence:
 
     def doubt(self, tracked: Tracked) -> None:
         """Look into what callbacks say of it from now on: its answer is lost."""
-        self._in_doubt[tracked.submission.key] = tracked
+        self._in_doubt[_name(tracked.submission)] = tracked
         self._look_into(tracked)
 
     def doubted(self, submission: Submission) -> Tracked:
         """Give what is known of a submission in doubt; callbacks count from now on."""
-        known = self._in_doubt.get(submission.key)
+        known = self._in_doubt.get(_name(submission))
         if known is None:
             has_nonce = submission.nonce_sha256 is not None
             known = self.track(submission) if has_nonce else Tracked(submission)
@@ -149,8 +163,8 @@ class Evidence:
 
     def is_resolved(self, tracked: Tracked) -> None:
         """Have no doubt any more."""
-        if self._in_doubt.get(tracked.submission.key) is tracked:
-            del self._in_doubt[tracked.submission.key]
+        if self._in_doubt.get(_name(tracked.submission)) is tracked:
+            del self._in_doubt[_name(tracked.submission)]
 
     async def wait(self, tracked: Tracked) -> RunRef | DidNotRun | None:
         """Wait for proof while the workflow is busy, and then a little; None: no proof.
@@ -190,7 +204,8 @@ class Evidence:
 
     def _look_into(self, tracked: Tracked) -> None:
         """Look into what callbacks say, where the answer is not awaited any more."""
-        if tracked.submission.key not in self._in_doubt or self._owner.closed:
+        is_doubted = self._in_doubt.get(_name(tracked.submission)) is tracked
+        if not is_doubted or self._owner.closed:
             return
         if tracked.confirming is None or tracked.confirming.done():
             tracked.confirming = self._owner.spawn(self._confirm(tracked))
@@ -208,6 +223,9 @@ class Evidence:
                 tracked.see("a callback named a run that is not its own")
             elif await self._exists(ref, tracked):
                 tracked.resolve(ref)
+                if not tracked.is_awaited:  # whoever started it is gone: it is kept
+                    with suppress(JournalError):  # it is in doubt there, as before
+                        _ = await self._adopt(tracked.submission, ref)
 
     async def _exists(self, ref: RunRef, tracked: Tracked) -> bool:
         loop = asyncio.get_running_loop()

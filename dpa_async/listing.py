@@ -77,8 +77,9 @@ class Listing:
             outcome = await waiter.idle
         finally:
             self._waiters.discard(waiter)
-            if not self._waiters:
+            if not self._waiters and self._asking is not None:
                 self._asking.cancel()
+                self._asking = None  # not done yet: who comes now must not rely on it
         if isinstance(outcome, DPAError):
             raise outcome
         return outcome

@@ -112,8 +112,9 @@ class OpenRuns:
         """Give the run of a journaled key; None where it is in doubt."""
         if entry.result is not None:
             return Run.over(self._here, entry.result)
-        if entry.ref is None:
-            return None
+        if entry.ref is None:  # maybe only its start could not be written down
+            key = entry.submission.key
+            return next((r for r in self._open.values() if r.key == key), None)
         key, submitted_at = entry.submission.key, entry.submitted_at
         known = self._open.get(entry.ref)
         if known is not None:

@@ -71,6 +71,7 @@ class Run:
 
     Attributes:
         ref: Names the run for good; `str(run.ref)` can be stored and attached to.
+        key: The caller's id of it, where it was started here or is journaled.
         looks: Status reads that were spent on it so far.
     """
 
@@ -79,12 +80,12 @@ class Run:
         "_concluding",
         "_ended_at",
         "_here",
-        "_key",
         "_outputs",
         "_result",
         "_status",
         "_submitted_at",
         "_wait",
+        "key",
         "looks",
         "ref",
     )
@@ -103,7 +104,7 @@ class Run:
         self.ref = ref
         self.looks = 0
         self._here = here
-        self._key = key
+        self.key = key
         self._submitted_at = submitted_at
         self._status = RunStatus.DEFAULT
         self._ended_at: datetime | None = None
@@ -339,7 +340,7 @@ class Run:
 
     def belongs_to(self, key: str, submitted_at: datetime | None) -> None:
         """Take note whose run it is, where that was not known: its end is journaled."""
-        self._key = self._key or key
+        self.key = self.key or key
         self._submitted_at = self._submitted_at or submitted_at
 
     async def journal_start(self) -> None:
@@ -352,10 +353,10 @@ class Run:
         await self._write_down(lambda journal, key: journal.started(key, self.ref, at))
 
     async def _write_down(self, what: _Writing) -> None:
-        if self._here.journal is None or self._key is None:
+        if self._here.journal is None or self.key is None:
             return
         try:
-            await what(self._here.journal, self._key)
+            await what(self._here.journal, self.key)
         except JournalError as error:
             error.about(ref=self.ref)
             raise

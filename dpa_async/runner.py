@@ -83,6 +83,7 @@ class Runner:
             listing,
             owner,
             is_bound=self._runs.is_bound,
+            adopt=self._adopt,
             callbacks=callbacks,
         )
         self._submitter = Submitter(client, self._evidence, listing, announce, journal)

@@ -132,6 +132,10 @@ class Starter:
             timeout: Seconds until it is given up; None: never.
         """
         entry = _Entry(order, self._give_up)
+        known = self._known(order)
+        if known is not None:
+            entry.set_result(known)
+            return entry
         lane = self._lanes.setdefault(order.workflow_id, {})
         if lane and order.if_busy == "fail":
             entry.set_result(busy(order, "it is being started by another call"))
@@ -148,6 +152,14 @@ class Starter:
         if len(lane) == 1:
             self._at_head(entry)
         return entry
+
+    def _known(self, order: Order) -> Start | None:
+        """Give the run of a key that is journaled; its turn makes no difference."""
+        try:
+            journaled = self._runs.journaled(order)
+            return None if journaled is None else self._runs.of_entry(journaled)
+        except DPAError as error:
+            return error
 
     async def close(self) -> None:
         """Finish the POSTs that are out, and give up everything else; raises nothing.

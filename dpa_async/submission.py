@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from attrs import define, evolve, frozen
 
+from dpa_async.checks import refuse
 from dpa_async.client import DPAClient
 from dpa_async.errors import APIError, DPAError, JournalError
 from dpa_async.events import Announcer, Uncertain
@@ -56,28 +57,36 @@ class _Intent:
     journal: Journal | None
     order: Order
     tracked: Tracked
-    written: bool = False
+    writing: "asyncio.Future[None] | None" = None
 
     async def write(self) -> None:
         """Write it, once; raises `JournalError`."""
-        if self.journal is None or self.written:
+        if self.journal is None or self.writing is not None:
             return
-        self.written = True  # who is cancelled does not take the write back
-        try:
-            await self.journal.intend(
+        # Behind a shield: who is cancelled has to know whether it was written.
+        self.writing = asyncio.ensure_future(
+            self.journal.intend(
                 self.tracked.submission,
                 self.order.params,
                 wants_outputs=self.order.outputs,
             )
-        except JournalError:
-            self.written = False
+        )
+        try:
+            await asyncio.shield(self.writing)
+        except DPAError:
+            self.writing = None
             raise
 
     async def take_back(self) -> None:
         """Free the key of what certainly did not run; raises `JournalError`."""
-        if self.journal is not None and self.written:
-            await self.journal.withdraw(self.tracked.submission.key)
-            self.written = False
+        writing, self.writing = self.writing, None
+        if self.journal is None or writing is None:
+            return
+        try:
+            await writing
+        except DPAError:
+            return  # nothing was written: what is there is somebody else's
+        await self.journal.withdraw(self.tracked.submission.key)
 
 
 class Submitter:
@@ -145,23 +154,31 @@ class Submitter:
             SubmissionUncertainError: There is none.
             JournalError: The key of what may run again could not be freed.
         """
-        if order.on_uncertain == "wait":
-            found: RunRef | DidNotRun | None = await asyncio.shield(tracked.found)
-        else:
-            found = await self._evidence.wait(tracked)
-        if found is None and order.on_uncertain != "rerun":
-            raise uncertain_error(
-                tracked.submission, "; ".join(tracked.submission.seen)
-            )
-        self._evidence.is_resolved(tracked)
-        order.progress.in_doubt = None
+        # Where nobody waits any more, nobody wants it waited for, or sent again.
+        policy = "report" if order.departure.abandoned else order.on_uncertain
+        tracked.is_awaited = True
+        try:
+            if policy == "wait":
+                found: RunRef | DidNotRun | None = await asyncio.shield(tracked.found)
+            else:
+                found = await self._evidence.wait(tracked)
+        finally:
+            tracked.is_awaited = False
         if isinstance(found, RunRef):
+            self._evidence.is_resolved(tracked)
+            order.progress.in_doubt = None
             return Accepted(found, tracked, tracked.submission.sent_at)
-        tracked.close()
-        if found is None:  # who says "rerun" says that a second run does no harm
+        if found is not None:
+            order.progress.in_doubt = None
+        elif policy == "rerun":  # who says so says that a second run does no harm
             await self._listing.until_idle(order.workflow_id)
             if self._journal is not None:
                 await self._journal.withdraw(tracked.submission.key)
+        else:
+            seen = "; ".join(tracked.submission.seen)
+            raise uncertain_error(tracked.submission, seen)
+        self._evidence.is_resolved(tracked)
+        tracked.close()
         return "it did not run"
 
     def taken_up(self, order: Order, submission: Submission) -> Tracked:
@@ -181,16 +198,21 @@ class Submitter:
         if not isinstance(found, RunRef):
             return None
         self._evidence.is_resolved(tracked)
+        tracked.close()
         return found
 
     async def did_not_run(self, submission: Submission) -> None:
         """Take a person's word that a submission in doubt started nothing.
 
         Raises:
+            ConfigurationError: Its key was executed again since.
             JournalError: It could not be written down.
         """
+        entry = None if self._journal is None else self._journal.find(submission.key)
+        if entry is not None and entry.submission.sent_at != submission.sent_at:
+            refuse("submission", "is of an earlier execute: look at what is there now")
         tracked = self._evidence.doubted(submission)
-        if self._journal is not None and self._journal.find(submission.key) is not None:
+        if self._journal is not None and entry is not None:
             await self._journal.withdraw(submission.key)
         tracked.resolve("it did not run")
         tracked.close()
@@ -201,6 +223,8 @@ class Submitter:
         tracked = self._evidence.doubted(submission)
         tracked.resolve(ref)
         self._evidence.is_resolved(tracked)
+        if not tracked.is_awaited:
+            tracked.close()
 
     async def _execute(self, intent: _Intent) -> Accepted | DPAError:
         order, tracked = intent.order, intent.tracked

@@ -1,12 +1,16 @@
-"""What most tests need: a platform in memory, in virtual time."""
+"""What most tests need: a platform in memory, in virtual time; scenes by name."""
 
 import asyncio
+import sys
+from pathlib import Path
 
 import pytest
 
 from dpa_async import DPAClient
 from dpa_async.simulator import MemorySimulator
 from dpa_async.simulator.virtual_time import run
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

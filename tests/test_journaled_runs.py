@@ -1,9 +1,9 @@
 """Runs with a journal: by key once for good, gone on with after a crash; real files."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
+from scenes import FullDisk, journaled, lives
 
 from dpa_async import (
     ConfigurationError,
@@ -18,29 +18,7 @@ from dpa_async import (
     run_many,
 )
 from dpa_async.journal import EntryState, SQLiteJournal
-from dpa_async.simulator import Fault, MemorySimulator, SimulatedWorkflow
-
-
-@asynccontextmanager
-async def journaled(platform, path, **options):
-    """A life of a process: its own client, journal and runner."""
-    async with (
-        DPAClient(platform.settings(), backend=platform) as client,
-        SQLiteJournal(path) as journal,
-        Runner(client, journal=journal, **options) as runner,
-    ):
-        yield runner, journal
-
-
-def lives(test, *workflows, **options):
-    async def main():
-        platform = MemorySimulator(
-            workflows or None, **{"duration": 0.02, "latency": 0.0, **options}
-        )
-        await test(platform)
-        await platform.aclose()
-
-    asyncio.run(main())
+from dpa_async.simulator import Fault, SimulatedWorkflow
 
 
 @pytest.fixture
@@ -247,23 +225,6 @@ def test_who_leaves_while_the_intent_is_written_leaves_a_free_key(path):
             assert {entry.ref.run_id for entry in left} == executed
 
     lives(test, SimulatedWorkflow("wf", duration=0.001))
-
-
-class FullDisk:
-    """A journal whose disk is full from one of its methods on."""
-
-    def __init__(self, journal, method):
-        self._journal = journal
-        self._method = method
-
-    def __getattr__(self, name):
-        if name != self._method:
-            return getattr(self._journal, name)
-
-        async def full(*_, **__):
-            raise JournalError("the disk is full")
-
-        return full
 
 
 @pytest.mark.parametrize(

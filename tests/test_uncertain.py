@@ -1,14 +1,13 @@
 """Executes whose answer is lost: callbacks, evidence, a verdict; in virtual time."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
+from scenes import called_back
 
 from dpa_async import (
     APIError,
     ConfigurationError,
-    DPAClient,
     Runner,
     RunRef,
     RunStatus,
@@ -16,48 +15,13 @@ from dpa_async import (
     SubmissionUncertainError,
     run_and_wait,
 )
-from dpa_async.callbacks import CallbackReceiver
 from dpa_async.events import Looked, Uncertain
 from dpa_async.simulator import (
     Behaviour,
     Fault,
-    MemorySimulator,
     SimulatedWorkflow,
     deliver_to,
 )
-from dpa_async.simulator.virtual_time import run
-
-PUBLIC = "https://app.example.com"
-
-
-def called_back(test, *workflows, **options):
-    """Run `test(platform, runner)` where the platform calls back."""
-
-    async def main():
-        async with called_back_runner(*workflows, **options) as (platform, runner):
-            await test(platform, runner)
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not left, left
-
-    run(main())
-
-
-@asynccontextmanager
-async def called_back_runner(*workflows, deliver=None, observers=(), **options):
-    receiver = CallbackReceiver(None, public_url=PUBLIC)
-    to_receiver = deliver_to(receiver.asgi)
-    platform = MemorySimulator(
-        workflows or None,
-        deliver_callback=deliver(to_receiver) if deliver else to_receiver,
-        **options,
-    )
-    async with (
-        receiver,
-        DPAClient(platform.settings(), backend=platform) as client,
-        Runner(client, callbacks=receiver, observers=observers) as runner,
-    ):
-        yield platform, runner
-    await platform.aclose()
 
 
 def test_a_callback_wakes_its_run_which_looks_once():
