@@ -77,12 +77,16 @@ class Listing:
             outcome = await waiter.idle
         finally:
             self._waiters.discard(waiter)
-            if not self._waiters and self._asking is not None:
-                self._asking.cancel()
-                self._asking = None  # not done yet: who comes now must not rely on it
+            if not self._waiters:
+                self._stop_asking()
         if isinstance(outcome, DPAError):
             raise outcome
         return outcome
+
+    def _stop_asking(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None  # not done yet: who comes now must not rely on it
 
     async def _busy(self) -> frozenset[str]:
         listed = await self._client.list_statuses()
