@@ -69,8 +69,11 @@ def test_waiting_again_and_again_for_a_short_time_does_look(in_memory):
     in_memory(test, SimulatedWorkflow("wf", duration=0.1))
 
 
-def test_a_deadline_of_zero_sends_nothing(in_memory):
+@pytest.mark.parametrize("has_token", [False, True])
+def test_a_deadline_of_zero_sends_nothing(in_memory, has_token):
     async def test(platform, client):
+        if has_token:  # then nothing else is waited for before the execute
+            await client.list_workflows()
         with pytest.raises(NotStartedError):
             await run_and_wait(client, "wf", timeout=0)
         assert platform.faults.calls["execute"] == 0
