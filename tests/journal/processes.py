@@ -15,7 +15,7 @@ POSIX = sys.platform != "win32"
 def begin(scene, path):
     """Begin a scene; lines come on its stdout, its stdin ends it."""
     return subprocess.Popen(
-        [sys.executable, str(HERE / "scenes.py"), scene, str(path)],
+        [sys.executable, str(HERE / "scenes_of_processes.py"), scene, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,4 +1,4 @@
-"""What a test has done by a process of its own: `python scenes.py <scene> <path> …`."""
+"""What a test has done by a process of its own: `python scenes_of_processes.py <scene> <path> …`."""
 
 import asyncio
 import os
