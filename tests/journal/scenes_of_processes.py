@@ -1,4 +1,4 @@
-"""What a test has done by a process of its own: `python scenes_of_processes.py <scene> <path> …`."""
+"""What a test has done by a process of its own, one scene: `… <scene> <path> …`."""
 
 import asyncio
 import os
