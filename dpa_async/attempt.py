@@ -21,9 +21,7 @@ from dpa_async.preflight import Preflight
 from dpa_async.run import Run
 from dpa_async.submission import Accepted, Submitted, Submitter
 from dpa_async.verdicts import uncertain_error
-
-_STALE_LIST = 2.5
-"""Seconds by which the platform's list may lag behind an execute."""
+from dpa_async.waiting import STALE
 
 
 @frozen(kw_only=True)
@@ -169,7 +167,7 @@ class Attempt:
             return True
         if not settle:
             return False
-        await asyncio.sleep(_STALE_LIST)
+        await asyncio.sleep(STALE)
         return await self.listing.until_idle(workflow_id)
 
     async def _submit(self, order: Order) -> Submitted:
@@ -177,7 +175,10 @@ class Attempt:
             if not order.place.is_free:
                 self.step_aside()
             await order.place.take()
-        return await self.submitter.submit(order)
+        hold = self.submitter.window.hold(order.workflow_id, order.departure)
+        if hold is not None:
+            self.step_aside()
+        return await self.submitter.submit(order, hold=hold)
 
 
 def _refusal(order: Order, answer: APIError | None) -> DPAError:

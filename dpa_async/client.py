@@ -238,11 +238,15 @@ class DPAClient:
             partial(replies.workflows, self.settings),
         )
 
-    async def list_statuses(self) -> WorkflowStatuses:
+    async def list_statuses(self, *, repeat: bool = True) -> WorkflowStatuses:
         """Ask for the status of every workflow, and for nothing else of it.
 
         Rests on interface 6, listAll, as `list_workflows`, and is several times as
         quick for long lists.
+
+        Args:
+            repeat: Whether to ask again where there is no usable answer; False for who
+                asks again anyway.
 
         Raises:
             APIError: The platform refused.
@@ -250,7 +254,8 @@ class DPAClient:
             UnexpectedResponseError: Something else answered.
         """
         return await self._call(
-            requests.list_workflows(self.settings), replies.statuses
+            requests.list_workflows(self.settings, repeatable=repeat),
+            replies.statuses,
         )
 
     async def get_outputs(

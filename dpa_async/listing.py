@@ -1,16 +1,17 @@
-"""What the platform's list says of busy workflows, asked once for all who want it."""
+"""Waiting until workflows that somebody else runs are idle, by the platform's list."""
 
 import asyncio
 import copy
-from collections.abc import Iterable
+import math
+from collections.abc import Mapping
 from contextlib import suppress
 
 from attrs import define, field
 
-from dpa_async.client import DPAClient
 from dpa_async.errors import ConfigurationError, DPAError
+from dpa_async.models import WorkflowStatus
 from dpa_async.sharing import Owner
-from dpa_async.waiting import WaitPolicy, next_interval, schedule
+from dpa_async.waiting import Lists, WaitPolicy, next_interval, schedule
 
 
 @define(eq=False)
@@ -19,12 +20,14 @@ class _Waiter:
 
     Attributes:
         workflow_id: Which workflow.
+        since: The loop's time since when it waits: older lists tell it nothing.
         heard_at: When there was a list for it the last time.
         seen_busy: Whether a list ever showed it busy.
         idle: Whether it ever did, once it is idle; or why that cannot be known.
     """
 
     workflow_id: str
+    since: float
     heard_at: float
     seen_busy: bool = False
     idle: "asyncio.Future[bool | DPAError]" = field(
@@ -40,18 +43,19 @@ class Listing:
     """Waits for workflows that somebody else runs: one list serves all who wait.
 
     Args:
-        client: The platform.
+        lists: The platform's lists, whoever asks for them.
         policy: How often to ask; and when to give up.
         owner: Of the task that asks.
     """
 
-    def __init__(self, client: DPAClient, policy: WaitPolicy, owner: Owner) -> None:
-        self._client = client
+    def __init__(self, lists: Lists, policy: WaitPolicy, owner: Owner) -> None:
+        self._lists = lists
         self._policy = policy
         self._owner = owner
         self._waiters: set[_Waiter] = set()
         self._newcomer = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
+        lists.hearers.append(self._heard)
 
     async def is_busy(self, workflow_id: str) -> bool:
         """Ask whether a workflow would refuse to be executed now.
@@ -59,7 +63,8 @@ class Listing:
         Raises:
             DPAError: The list cannot be had.
         """
-        return workflow_id in await self._busy()
+        status = (await self._lists.ask()).get(workflow_id)
+        return status is not None and status.busy
 
     async def until_idle(self, workflow_id: str) -> bool:
         """Wait until a list shows a workflow idle; tells whether one showed it busy.
@@ -67,7 +72,8 @@ class Listing:
         Raises:
             DPAError: No list could be had for `max_silence` seconds; the last reason.
         """
-        waiter = _Waiter(workflow_id, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        waiter = _Waiter(workflow_id, now, now)
         self._waiters.add(waiter)
         self._newcomer.set()
         if self._asking is None or self._asking.done():
@@ -88,39 +94,43 @@ class Listing:
             self._asking.cancel()
             self._asking = None  # not done yet: who comes now must not rely on it
 
-    async def _busy(self) -> frozenset[str]:
-        listed = await self._client.list_statuses()
-        return frozenset(key for key, word in listed.statuses.items() if word.busy)
-
     async def _ask(self) -> None:
-        """Ask as the policy says, and at once where somebody comes new."""
+        """Ask as the policy says, and at once where somebody comes new.
+
+        Where somebody else had a list meanwhile, that one has served.
+        """
+        loop = asyncio.get_running_loop()
         while True:
             self._newcomer.clear()
             intervals = schedule(self._policy)
             interval = self._policy.maximum
+            served_since = math.inf
             while not self._newcomer.is_set():
                 waiters = tuple(self._waiters)
                 try:
                     interval = next_interval(intervals)
-                    busy = await self._busy()
+                    if self._lists.asked_at < served_since:
+                        _ = await self._lists.ask()
                 except DPAError as error:
                     self._not_heard(waiters, error)
-                else:
-                    self._heard(waiters, busy)
+                served_since = loop.time()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval):
                         await self._newcomer.wait()
 
-    def _heard(self, waiters: Iterable[_Waiter], busy: frozenset[str]) -> None:
+    def _heard(self, statuses: Mapping[str, WorkflowStatus], asked_at: float) -> None:
         now = asyncio.get_running_loop().time()
-        for waiter in waiters:
+        for waiter in tuple(self._waiters):
+            if asked_at < waiter.since:
+                continue
             waiter.heard_at = now
-            if waiter.workflow_id in busy:
+            status = statuses.get(waiter.workflow_id)
+            if status is not None and status.busy:
                 waiter.seen_busy = True
             else:
                 waiter.tell(waiter.seen_busy)
 
-    def _not_heard(self, waiters: Iterable[_Waiter], error: DPAError) -> None:
+    def _not_heard(self, waiters: tuple[_Waiter, ...], error: DPAError) -> None:
         now = asyncio.get_running_loop().time()
         hopeless = isinstance(error, ConfigurationError)
         for waiter in waiters:

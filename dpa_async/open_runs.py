@@ -55,7 +55,7 @@ class OpenRuns:
             submitted_at=accepted.at,
             wants_outputs=order.outputs,
             alarm=accepted.tracked if self._here.has_alarms else None,
-            is_new=accepted.at is not None,
+            beginning=accepted.beginning,
         )
         self._here.announce(Submitted, order.submission.key, run.ref)
         return self._keep(run)

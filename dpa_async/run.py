@@ -33,7 +33,7 @@ from dpa_async.events import (
 from dpa_async.journal import Journal
 from dpa_async.models import NodeOutputs, RunRef, RunResult, RunStatus
 from dpa_async.sharing import Owner, Shared
-from dpa_async.waiting import Alarm, End, Wait, Watch
+from dpa_async.waiting import ATTACHED, Alarm, Beginning, End, Wait, Watch
 
 _NOT_ASKED = "outputs were not asked for"
 _Writing: TypeAlias = Callable[[Journal, str], Awaitable[None]]
@@ -99,7 +99,7 @@ class Run:
         submitted_at: datetime | None = None,
         wants_outputs: bool = True,
         alarm: Alarm | None = None,
-        is_new: bool = False,
+        beginning: Beginning = ATTACHED,
     ) -> None:
         self.ref = ref
         self.looks = 0
@@ -111,11 +111,8 @@ class Run:
         self._outputs = None if wants_outputs else NodeOutputs(unread=_NOT_ASKED)
         self._result: RunResult | None = None
         self._concluding: Shared[RunResult] | None = None
-        has_alarm = here.has_alarms and alarm is not None
         # There until the end: who is over needs no timer, and is no cycle.
-        self._wait: Wait | None = Wait(
-            here.watch, self, was_started=is_new, has_alarm=has_alarm
-        )
+        self._wait: Wait | None = Wait(here.watch, self, beginning)
         self._alarm = alarm
         if alarm is not None:
             alarm.bind(partial(self._wait.wake, "callback"))

@@ -22,7 +22,8 @@ from dpa_async.run import Run, Surroundings
 from dpa_async.sharing import Closeable, Owner
 from dpa_async.starter import Starter
 from dpa_async.submission import Submitter
-from dpa_async.waiting import WaitPolicy, Watch
+from dpa_async.sync_window import SyncWindow
+from dpa_async.waiting import Lists, Sweep, WaitPolicy, Watch
 
 _DEFAULT_POLICY = WaitPolicy()
 _CONSTANTS = frozenset({str, int, float, bool, type(None)})
@@ -74,8 +75,10 @@ class Runner:
             journal=journal,
             has_alarms=callbacks is not None,
         )
-        listing = Listing(client, wait, owner)
+        lists = Lists(client)
+        listing = Listing(lists, wait, owner)
         self._watch = here.watch
+        _ = Sweep(here.watch, lists, owner)
         self._runs = OpenRuns(here, journal)
         self._evidence = Evidence(
             client,
@@ -86,7 +89,10 @@ class Runner:
             adopt=self._adopt,
             callbacks=callbacks,
         )
-        self._submitter = Submitter(client, self._evidence, listing, announce, journal)
+        window = SyncWindow(self._watch.learned, wait, client.settings.limits)
+        self._submitter = Submitter(
+            client, self._evidence, listing, announce, journal, window
+        )
         self._starter = Starter(here, self._runs, self._submitter, listing)
         self._dependants: list[Closeable] = []
         client.adopt(self)
@@ -318,7 +324,9 @@ class Runner:
             self._dependants.remove(dependant)
 
     async def aclose(self) -> None:
-        """Stop starting, finish POSTs that are out (5 s at most), detach from all runs.
+        """Stop starting, finish POSTs that are out, detach from all runs.
+
+        An execute that is out has 5 s, beyond what its answer is held (`sync_wait`).
 
         The runs themselves go on. Idempotent; raises nothing.
         """

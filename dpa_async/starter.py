@@ -25,7 +25,8 @@ from dpa_async.submission import Submitter
 from dpa_async.waiting import End
 
 _FINISH_POSTS = 5.0
-"""Seconds that closing waits for the answers of executes that are out there."""
+"""Seconds that closing waits for the answers of executes that are out there, beyond
+what these may be held."""
 
 _TASKS_PER_POST = 4
 """Tasks at once for each execute that may be in flight: so that always one is ready."""
@@ -169,13 +170,15 @@ class Starter:
         Those who wait are told.
         """
         out: set[asyncio.Task[Start]] = set()
+        held = 0.0
         for lane in tuple(self._lanes.values()):
             for entry in tuple(lane):
                 if entry.order.departure.abandon() and entry.task is not None:
                     out.add(entry.task)
+                    held = max(held, entry.order.departure.hold)
                 elif entry.task is None:
                     self._settle(entry, _closed(entry))
-        await self._here.owner.close(spared=out, grace=_FINISH_POSTS)
+        await self._here.owner.close(spared=out, grace=_FINISH_POSTS + held)
 
     def _at_head(self, entry: _Entry) -> None:
         """Let the workflow's latest run end first, as far as that can be told.

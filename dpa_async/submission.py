@@ -28,7 +28,9 @@ from dpa_async.journal import Journal
 from dpa_async.listing import Listing
 from dpa_async.models import RunRef, Submission
 from dpa_async.order import Order
+from dpa_async.sync_window import SyncWindow, beginning
 from dpa_async.verdicts import Verdict, uncertain_error, verdict
+from dpa_async.waiting import ATTACHED, Beginning
 
 
 @frozen
@@ -39,11 +41,13 @@ class Accepted:
         ref: Which run.
         tracked: The submission that it comes of.
         at: When it was answered, or when it left; None where that is not known.
+        beginning: What its answer tells of the run.
     """
 
     ref: RunRef
     tracked: Tracked
     at: datetime | None
+    beginning: Beginning = ATTACHED
 
 
 Submitted: TypeAlias = Accepted | APIError | Tracked
@@ -98,6 +102,7 @@ class Submitter:
         listing: Tells which workflows are busy.
         announce: Tells observers.
         journal: Where intents are written before anything leaves, or None.
+        window: Decides for how long the answers to executes are held.
     """
 
     def __init__(
@@ -107,15 +112,21 @@ class Submitter:
         listing: Listing,
         announce: Announcer,
         journal: Journal | None,
+        window: SyncWindow,
     ) -> None:
         self._client = client
         self._evidence = evidence
         self._listing = listing
         self._announce = announce
         self._journal = journal
+        self.window = window
 
-    async def submit(self, order: Order) -> Submitted:
+    async def submit(self, order: Order, *, hold: int | None = None) -> Submitted:
         """Execute once; gives a run, a refusal that may mean "busy", or a doubt.
+
+        Args:
+            order: What is wanted.
+            hold: Seconds for which the platform holds its answer until the run ends.
 
         Raises:
             JournalError: The intent could not be written: nothing was started.
@@ -125,7 +136,7 @@ class Submitter:
         tracked = self._evidence.track(order.submission)
         intent = _Intent(self._journal, order, tracked)
         try:
-            answer = await self._execute(intent)
+            answer = await self._execute(intent, hold)
         except asyncio.CancelledError:
             tracked.close()
             if not order.departure.left:
@@ -226,20 +237,25 @@ class Submitter:
         if not tracked.is_awaited:
             tracked.close()
 
-    async def _execute(self, intent: _Intent) -> Accepted | DPAError:
+    async def _execute(self, intent: _Intent, hold: int | None) -> Accepted | DPAError:
         order, tracked = intent.order, intent.tracked
         order.departure.note = intent.write
         order.departure.take_back = intent.take_back
+        order.departure.hold = hold or 0
         try:
-            execution = await self._client.execute(
-                order.workflow_id,
-                order.params,
-                callback_url=tracked.callback_url,
-                departure=order.departure,
-            )
+            with self.window.place(hold):
+                execution = await self._client.execute(
+                    order.workflow_id,
+                    order.params,
+                    callback_url=tracked.callback_url,
+                    sync_wait=hold,
+                    departure=order.departure,
+                )
         except DPAError as error:
             return error
-        return Accepted(execution.run, tracked, datetime.now(UTC))
+        has_alarm = tracked.callback_url is not None
+        began = beginning(execution, order.departure, has_alarm=has_alarm)
+        return Accepted(execution.run, tracked, datetime.now(UTC), began)
 
     async def _doubt(self, order: Order, tracked: Tracked, problem: DPAError) -> None:
         """Write down that an answer was lost."""

@@ -52,7 +52,8 @@ class Limits:
         requests_per_second: At most so many requests start in any second; None: no
             limit.
         reads_in_flight: At most so many reads are under way at once.
-        submissions_in_flight: At most so many executes and token requests are.
+        submissions_in_flight: At most so many executes are.
+        held_in_flight: At most so many executes are whose answer is held (`sync_wait`).
 
     Raises:
         ConfigurationError: A value is out of its range.
@@ -63,6 +64,7 @@ class Limits:
     )
     reads_in_flight: int = field(default=64, validator=whole)
     submissions_in_flight: int = field(default=16, validator=whole)
+    held_in_flight: int = field(default=64, validator=whole)
 
 
 @frozen(kw_only=True)

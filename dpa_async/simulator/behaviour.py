@@ -46,6 +46,8 @@ class Behaviour:
         callback_interval: Between those attempts.
         callback_timeout: How long one attempt waits for its reply.
         list_all_lag: How old the statuses in listAll are.
+        list_all_lag_after_execute: For how long after an execute listAll may go on to
+            show what was before it: drawn anew, evenly, up to this.
         list_all_upper_case: Whether listAll's statuses are in upper case.
         list_all_times: How listAll writes times.
     """
@@ -67,5 +69,6 @@ class Behaviour:
     callback_interval: float = 1.0
     callback_timeout: float = 10.0
     list_all_lag: float = 0.0
+    list_all_lag_after_execute: float = 0.0
     list_all_upper_case: bool = False
     list_all_times: Literal["epoch_ms", "iso", "null", "absent"] = "epoch_ms"

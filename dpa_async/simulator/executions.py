@@ -42,12 +42,14 @@ class Executions:
         workflows: Iterable[SimulatedWorkflow] | None,
         duration: Duration,
         rng: random.Random,
+        list_lag: float,
     ) -> None:
         self.workflows: dict[str, Workflow] = {}
         self.runs: dict[str, SimulatedRun] = {}
         self._is_open = workflows is None
         self._duration = duration
         self._rng = rng
+        self._list_lag = list_lag
         self._numbers = itertools.count(_FIRST_INSTANCE)
         self._ids_by_path: dict[str, str] = {}
         self._callbacks: list[tuple[float, int, Callback]] = []
@@ -107,7 +109,7 @@ class Executions:
             workflow = self.add(SimulatedWorkflow(execute.workflow_id))
         if workflow.is_busy(now):
             raise Refusal(999, "the workflow is running or pending")
-        run = self._new_run(workflow.config, execute, now)
+        run = self._new_run(workflow, execute, now)
         workflow.add(run)
         self.runs[run.run_id] = run
         self._schedule_callback(run)
@@ -125,8 +127,9 @@ class Executions:
         return self._callbacks[0][0] if self._callbacks else None
 
     def _new_run(
-        self, config: SimulatedWorkflow, execute: Execute, now: float
+        self, workflow: Workflow, execute: Execute, now: float
     ) -> SimulatedRun:
+        config = workflow.config
         duration = execute.duration
         if duration is None:
             duration = config.draw_duration(self._rng, self._duration)
@@ -141,7 +144,14 @@ class Executions:
             suspensions=tuple((now + a, now + b) for a, b in config.suspended),
             callback_url=execute.callback_url,
             foreign=execute.foreign,
+            listed_from=self._listed_from(workflow, now),
         )
+
+    def _listed_from(self, workflow: Workflow, now: float) -> float:
+        if not self._list_lag:
+            return now
+        drawn = now + self._rng.uniform(0.0, self._list_lag)
+        return max(drawn, workflow.runs[-1].listed_from) if workflow.runs else drawn
 
     def _schedule_callback(self, run: SimulatedRun) -> None:
         if run.callback_url is None:

@@ -96,7 +96,9 @@ class Platform:
         self.requests: Counter[Interface] = Counter()
         self.executes: Counter[str] = Counter()
         self._security = SecurityCentre(self.behaviour, rng)
-        self._executions = Executions(workflows, duration, rng)
+        self._executions = Executions(
+            workflows, duration, rng, self.behaviour.list_all_lag_after_execute
+        )
         self._handlers: dict[Interface, Callable[[_Call], Answer | Held]] = {
             "authorize": self._authorize,
             "token": self._token,

@@ -62,6 +62,7 @@ class SimulatedRun:
         suspensions: From when until when it is `PENDING`.
         callback_url: Where its end is told, if it was asked for.
         foreign: Whether another user executed it.
+        listed_from: From when on listAll shows it, and not what was before it.
     """
 
     run_id: str
@@ -74,6 +75,7 @@ class SimulatedRun:
     suspensions: tuple[tuple[float, float], ...] = ()
     callback_url: str | None = None
     foreign: bool = False
+    listed_from: float
 
     def status_at(self, now: float) -> str:
         """Tell the run's status in the platform's word."""

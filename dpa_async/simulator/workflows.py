@@ -115,8 +115,8 @@ class Workflow:
 
     def _last_run(self, now: float) -> tuple[SimulatedRun | None, float]:
         """Give the run that was the last one then, and when the next one came."""
-        after = bisect_right(self.runs, now, key=lambda run: run.submitted_at)
-        later = self.runs[after].submitted_at if after < len(self.runs) else _NEVER
+        after = bisect_right(self.runs, now, key=lambda run: run.listed_from)
+        later = self.runs[after].listed_from if after < len(self.runs) else _NEVER
         return (self.runs[after - 1] if after else None), later
 
     def _written_row(self, now: float, behaviour: Behaviour) -> _Row:

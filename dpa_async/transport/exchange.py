@@ -69,6 +69,8 @@ class Departure:
     Attributes:
         left: Whether the request is out there.
         left_at: When its head left the last time.
+        left_on: The loop's time then.
+        hold: Seconds for which its answer may be held.
         abandoned: Whether nobody wants it any more: what is out is finished, but
             nothing is sent again.
         deadline: Whoever waits gives up at this time of the loop: until then what was
@@ -81,6 +83,8 @@ class Departure:
 
     left: bool = False
     left_at: datetime | None = None
+    left_on: float = 0.0
+    hold: float = 0.0
     abandoned: bool = False
     deadline: float | None = None
     note: Callable[[], Awaitable[None]] | None = None
@@ -112,6 +116,7 @@ async def exchange(
     def on_sent() -> None:
         departure.left = True
         departure.left_at = datetime.now(UTC)
+        departure.left_on = asyncio.get_running_loop().time()
 
     timer = asyncio.timeout(timeout)
     try:

@@ -1,7 +1,8 @@
 """How much is in flight, and how fast it may leave.
 
-Reads and submissions have budgets of their own, so that polls never keep a launch from
-leaving. A place is held by a request that is under way, never by one that sleeps.
+Reads, submissions, and those whose answer is held, have budgets of their own: so polls
+never keep a launch from leaving, nor does a launch that is held. A place is held by a
+request that is under way, never by one that sleeps.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ class Pace:
         self._queues: dict[Budget, deque[asyncio.Future[None]]] = {
             "tokens": deque(),
             "submissions": deque(),
+            "held": deque(),
             "reads": deque(),
         }
         self._timer: asyncio.TimerHandle | None = None
@@ -103,6 +105,7 @@ class Limiter:
             "tokens": asyncio.Semaphore(1),
             "reads": asyncio.Semaphore(limits.reads_in_flight),
             "submissions": asyncio.Semaphore(limits.submissions_in_flight),
+            "held": asyncio.Semaphore(limits.held_in_flight),
         }
 
     def place(self, budget: Budget) -> asyncio.Semaphore:

@@ -183,9 +183,8 @@ class Transport:
             if departure.abandoned:  # while it waited for its turn
                 words = "it was given up"
                 raise TransportError(request.operation, words, request_sent=False)
-            reply = await exchange(
-                self._backend, request, departure, timeout=self._timeout
-            )
+            timeout = self._timeout + request.hold
+            reply = await exchange(self._backend, request, departure, timeout=timeout)
         self._respect(request, reply)
         return request, reply
 

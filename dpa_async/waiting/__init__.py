@@ -1,6 +1,25 @@
-"""Waiting for a run: the one loop, and the schedules that say when to look."""
+"""Waiting for a run: the one loop, and what says when to look."""
 
+from dpa_async.waiting.learned import Learned
+from dpa_async.waiting.lists import Lists
 from dpa_async.waiting.schedules import WaitPolicy, next_interval, schedule
-from dpa_async.waiting.watch import Alarm, End, Wait, Watch
+from dpa_async.waiting.sweep import Sweep
+from dpa_async.waiting.wait import Wait
+from dpa_async.waiting.watch import STALE, End, Watch
+from dpa_async.waiting.watched import ATTACHED, Alarm, Beginning
 
-__all__ = ["Alarm", "End", "Wait", "WaitPolicy", "Watch", "next_interval", "schedule"]
+__all__ = [
+    "ATTACHED",
+    "STALE",
+    "Alarm",
+    "Beginning",
+    "End",
+    "Learned",
+    "Lists",
+    "Sweep",
+    "Wait",
+    "WaitPolicy",
+    "Watch",
+    "next_interval",
+    "schedule",
+]

@@ -9,6 +9,9 @@ from dpa_async.waiting.schedules import WaitPolicy, schedule
 _WORKFLOWS = 1_000
 """Workflows that are known; those whose runs ended longest ago are forgotten."""
 
+_MOST = 0.8  # of a workflow's runs
+_SHORT = 10.0  # seconds: what is worth to be waited for with a connection
+
 
 class Learned:
     """Knows how long the runs of workflows take, from the looks at them.
@@ -23,13 +26,19 @@ class Learned:
 
     def learn(self, workflow_id: str, after: float, by: float) -> None:
         """Learn that a run ended after one look and by the next, from its start on."""
-        if not self._policy.adaptive:
+        if not (self._policy.adaptive or self._policy.sync_wait == "auto"):
             return
         durations = self._durations.pop(workflow_id, None) or Durations()
         durations.learn(after, by)
         self._durations[workflow_id] = durations
         if len(self._durations) > _WORKFLOWS:
             del self._durations[next(iter(self._durations))]
+
+    def short_run(self, workflow_id: str) -> float | None:
+        """Give the seconds that most runs take; None: they are long, or not known."""
+        durations = self._durations.get(workflow_id)
+        most = None if durations is None else durations.quantile(_MOST)
+        return most if most is not None and most <= _SHORT else None
 
     def intervals(
         self, workflow_id: str, elapsed: Callable[[], float]
@@ -42,7 +51,9 @@ class Learned:
         """
         policy = self._policy
         durations = self._durations.get(workflow_id)
-        if durations is None or durations.plan(policy.lag_per_look) is None:
+        if not policy.adaptive or durations is None:
+            return None
+        if durations.plan(policy.lag_per_look) is None:
             return None
         intervals = adaptive(
             durations,

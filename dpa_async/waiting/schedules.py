@@ -38,6 +38,16 @@ def _word(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         refuse(attribute.name, f'is {value!r}: give "wait" or "raise"')
 
 
+def _mode(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value not in ("auto", "always", "never"):
+        refuse(attribute.name, f'is {value!r}: give "auto", "always" or "never"')
+
+
+def _hold(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None and value != "auto":
+        check_number(attribute.name, value, least=1)
+
+
 def _callable(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     if not callable(value):
         refuse(attribute.name, f"is {value!r}: give a function")
@@ -62,9 +72,14 @@ class WaitPolicy:
             looked at when these tend to end, instead of by the plain schedule.
         lag_per_look: The seconds of lag that one look is worth there; four times as
             much makes half the looks, and twice the lag.
+        sweep: Whether one list of all workflows, now and then, saves the looks at those
+            that it shows running: "auto" where that costs less, "always" or "never".
+        sync_wait: Seconds for which the answer to an execute is held back until the run
+            is over, so that a short one takes no looks but the last; "auto" where the
+            workflow's runs are known to be short; None: no answer is.
         safety_interval: The longest interval, in seconds, of a run whose end a callback
-            will tell of, where the intervals are ten times as long; and of one whose
-            workflow is known.
+            will tell of, where the intervals are ten times as long; of one whose
+            workflow is known; and the only one of a run that lists show running.
         max_silence: Seconds without one successful look after which a run is
             unreachable.
         on_suspended: Whether a suspended run is waited for, or raises.
@@ -83,6 +98,8 @@ class WaitPolicy:
     )
     adaptive: bool = True
     lag_per_look: float = field(default=0.5, validator=_in_range(0.001))
+    sweep: Literal["auto", "always", "never"] = field(default="auto", validator=_mode)
+    sync_wait: float | Literal["auto"] | None = field(default=None, validator=_hold)
     safety_interval: float = field(default=60.0, validator=_in_range(0.01))
     max_silence: float = field(default=300.0, validator=_in_range(0))
     on_suspended: Literal["wait", "raise"] = field(default="wait", validator=_word)
@@ -107,17 +124,45 @@ def plain_interval(policy: WaitPolicy, step: int, *, has_alarm: bool = False) ->
     Raises:
         ConfigurationError: The policy's jitter raised.
     """
-    # From 0 it would never grow.
-    first = max(policy.first_look, policy.minimum)
-    growth = _growth(first, policy.multiplier, policy.maximum)
+    growth = _growth_of(policy)
     interval = growth[min(step, len(growth) - 1)]
     if has_alarm:
         interval = max(interval, min(interval * _STRETCH, policy.safety_interval))
+    return _jittered(policy, interval)
+
+
+def safety_interval(policy: WaitPolicy) -> float:
+    """Give the seconds before a look that only makes sure.
+
+    Raises:
+        ConfigurationError: The policy's jitter raised.
+    """
+    return _jittered(policy, policy.safety_interval)
+
+
+def plain_step(policy: WaitPolicy, elapsed: float) -> int:
+    """Tell how many looks the plain schedule takes in so many seconds."""
+    slept = 0.0
+    growth = _growth_of(policy)
+    for step, interval in enumerate(growth):
+        slept += interval
+        if slept > elapsed:
+            return step
+    return len(growth)
+
+
+def _jittered(policy: WaitPolicy, interval: float) -> float:
     try:
         return max(policy.minimum, policy.jitter(interval))
     except Exception as error:  # noqa: BLE001 - the user's code
         problem = f"raised {type(error).__name__}: {error}"
     return refuse("the wait policy", problem)
+
+
+def _growth_of(policy: WaitPolicy) -> Sequence[float]:
+    # From 0 it would never grow.
+    first = max(policy.first_look, policy.minimum)
+    return _growth(first, policy.multiplier, policy.maximum)
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from attrs import evolve, field, frozen
 
 from dpa_async.models import AccessToken
 
-Budget = Literal["reads", "submissions", "tokens"]
+Budget = Literal["reads", "submissions", "held", "tokens"]
 
 
 @frozen(kw_only=True)
@@ -24,6 +24,7 @@ class Request:
         own_connection: Whether it needs a connection nobody used before: one of a pool
             can bring a stray answer, or be closing just now.
         budget: Whose place among the requests in flight it takes.
+        hold: Seconds for which its answer may be held, beyond what answers take.
         max_body_bytes: The longest answer that is read.
         secrets: Strings in this request that must never be shown.
         secret_answer: Whether its answer is a secret: then none of it is shown, unless
@@ -38,6 +39,7 @@ class Request:
     repeatable: bool = True
     own_connection: bool = False
     budget: Budget = "reads"
+    hold: float = 0.0
     max_body_bytes: int
     secrets: tuple[str, ...] = field(default=(), repr=False)
     secret_answer: bool = False

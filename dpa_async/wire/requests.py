@@ -99,10 +99,12 @@ def execute(
     if params:
         body["mapParam"] = _params(dialect, params)
     body["sync"] = _flag(dialect, value=sync_wait is not None)
+    hold = 0
     if sync_wait is not None:
         # The platform counts whole seconds; less than one would ask for none at all.
         check_number("sync_wait", sync_wait, least=0)
-        body["second"] = _number(dialect, max(1, math.ceil(sync_wait)))
+        hold = max(1, math.ceil(sync_wait))
+        body["second"] = _number(dialect, hold)
     body["paramFlag"] = _flag(dialect, value=designated_nodes_only)
     return Request(
         operation="execute",
@@ -112,7 +114,8 @@ def execute(
         body=_encode("params", body),
         repeatable=False,
         own_connection=True,
-        budget="submissions",
+        budget="held" if hold else "submissions",
+        hold=hold,
         max_body_bytes=settings.max_body_bytes,
         secrets=(*settings.secrets, *([callback_url] if callback_url else [])),
     )
@@ -140,10 +143,12 @@ def run_status(settings: Settings, run: RunRef, *, repeatable: bool = True) -> R
     )
 
 
-def list_workflows(settings: Settings) -> Request:
+def list_workflows(settings: Settings, *, repeatable: bool = True) -> Request:
     """Ask for all workflows and their statuses (6)."""
     body = settings.dialect.list_all_body
-    return _read(settings, "listAll", "processModel/listAll", body)
+    return _read(
+        settings, "listAll", "processModel/listAll", body, repeatable=repeatable
+    )
 
 
 def outputs(settings: Settings, run: RunRef, *, designated_nodes_only: bool) -> Request:
@@ -174,6 +179,7 @@ def _read(
     path: str,
     body: Mapping[str, object],
     *,
+    repeatable: bool = True,
     max_body_bytes: int | None = None,
 ) -> Request:
     """A POST that only reads."""
@@ -183,6 +189,7 @@ def _read(
         url=f"{settings.base_url}/api/dpa/process/{path}",
         headers=_headers(settings, _JSON),
         body=_encode(operation, dict(body)),
+        repeatable=repeatable,
         max_body_bytes=max_body_bytes or settings.max_body_bytes,
         secrets=settings.secrets,
     )

@@ -1,0 +1,374 @@
+"""The one wait loop. Whatever wakes it only decides when to look; a look decides.
+
+A run asleep is a timer, and a future for each who waits for it. A task exists only
+while a look is under way: fifty thousand sleeping runs are no fifty thousand tasks.
+"""
+
+import asyncio
+import copy
+import enum
+from collections.abc import Iterator
+
+from typing_extensions import override
+
+from dpa_async.errors import (
+    ConfigurationError,
+    DPAError,
+    RunSuspendedError,
+    RunUnreachableError,
+)
+from dpa_async.events import Why
+from dpa_async.models import RunStatus, WorkflowStatus
+from dpa_async.waiting.schedules import (
+    next_interval,
+    plain_interval,
+    plain_step,
+    safety_interval,
+    schedule,
+)
+from dpa_async.waiting.watch import STALE, End, Watch
+from dpa_async.waiting.watched import ATTACHED, Beginning, Watched
+
+_BETWEEN_ALARMS = 1.0
+"""Seconds between two looks that alarms ask for."""
+
+_LONGEST_DOUBT = 60.0
+"""Seconds for which lists are not believed after many false alarms."""
+
+
+class _Trust(enum.Enum):
+    """What a run's next look is left to."""
+
+    ITSELF = "its own schedule"
+    YOUNG = "the first list that can tell of it"
+    LISTS = "the list that shows it at rest: one showed it running"
+
+
+class _Waiter(asyncio.Future[End]):
+    """What one who waits holds; that it is cancelled is told at once.
+
+    A callback would tell it as well, later, and cost more than the future itself.
+    """
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: "Wait") -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._wait = wait
+
+    @override
+    def cancel(self, msg: object = None) -> bool:
+        was_pending = super().cancel(msg)
+        if was_pending:
+            self._wait.leave(self)
+        return was_pending
+
+
+class Wait:
+    """Waiting for the end of one run, for all who want to know.
+
+    A later wait goes on where an earlier one left: somebody who waits again and again
+    for less than the first interval would otherwise never look at all.
+
+    Args:
+        watch: Says when a look may be taken.
+        run: What is looked at.
+        beginning: What is known of it now.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_believe_from",
+        "_doubt",
+        "_due",
+        "_heard_at",
+        "_informative",
+        "_intervals",
+        "_looked_at",
+        "_others",
+        "_run",
+        "_running_at",
+        "_started_at",
+        "_steps",
+        "_timer",
+        "_trust",
+        "_waiter",
+        "_watch",
+        "busy",
+        "has_alarm",
+    )
+
+    def __init__(
+        self, watch: Watch, run: Watched, beginning: Beginning = ATTACHED
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        started_at, is_over = beginning.started_at, beginning.is_over
+        self.busy = False  # a look is under way, or waits for room
+        self.has_alarm = beginning.has_alarm
+        self._watch = watch
+        self._run = run
+        # A run that was attached to may be over since long: it is looked at now.
+        self._due = now if started_at is None or is_over else None
+        self._started_at = started_at
+        # Whether somebody waited all the time: else its looks tell next to nothing.
+        self._informative = started_at is not None and not self.has_alarm
+        self._heard_at = 0.0
+        self._looked_at = 0.0
+        self._running_at = now - 1.0 if is_over else now  # the last sign of that
+        self._alarm: Why | None = None  # what asks for the next look
+        self._trust = _Trust.ITSELF
+        self._believe_from = 0.0  # lists that were asked for then, or later
+        self._doubt = 0.5  # seconds for which the latest false alarm discredits them
+        self._intervals: Iterator[float] | None = None  # None: the plain schedule
+        self._steps = 0
+        self._timer: asyncio.TimerHandle | None = None
+        # Nearly always there is one who waits, and a collection would cost more.
+        self._waiter: _Waiter | None = None
+        self._others: list[_Waiter] | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        """Whose run it is."""
+        return self._run.ref.workflow_id
+
+    def __call__(self) -> None:
+        """Have it looked at: this is the timer's callback, and costs nothing more."""
+        self._watch.look(self)
+
+    def join(self) -> "asyncio.Future[End]":
+        """Give a future of the end; whoever does not want it any more cancels it."""
+        waiter = _Waiter(self)
+        if self._watch.closed:
+            waiter.set_result(self._run.given_up())
+        elif self._waiter is None:
+            self._waiter = waiter
+            self._heard_at = now = asyncio.get_running_loop().time()
+            if now > self._running_at + self._watch.policy.first_look:
+                self._informative = False
+            self._watch.add(self)
+            self._sleep()
+        else:
+            self._others = self._others or []
+            self._others.append(waiter)
+        return waiter
+
+    def leave(self, waiter: _Waiter) -> None:
+        """Take note that somebody does not wait any more."""
+        if waiter is self._waiter:
+            self._waiter = self._others.pop() if self._others else None
+            if self._waiter is None:
+                self._informative = False
+                self._rest()
+                if self._trust is not _Trust.ITSELF:  # nobody hears lists any more
+                    self._trust = _Trust.ITSELF
+                    now = asyncio.get_running_loop().time()
+                    self._due = now + self._watch.policy.first_look
+                self._run.left()
+        elif self._others and waiter in self._others:
+            self._others.remove(waiter)
+
+    def end(self, end: End) -> None:
+        """Tell all who wait how it ended."""
+        for waiter in self._all_leave():
+            waiter.set_result(copy.copy(end))
+
+    def give_up(self) -> None:
+        """Tell all who wait that nobody looks any more."""
+        self.end(self._run.given_up())
+
+    def wake(self, why: Why) -> None:
+        """Have the run looked at: something says that it may be over.
+
+        At most once a second, however often it is said; where nobody waits now, as soon
+        as somebody does.
+        """
+        self._alarm = why
+        soonest = max(
+            self._looked_at + _BETWEEN_ALARMS, asyncio.get_running_loop().time()
+        )
+        if self._due is None or soonest < self._due:
+            self._sleep_until(soonest)
+
+    def hear(self, status: WorkflowStatus | None, asked_at: float) -> None:
+        """Take note of what a list says of the workflow, and when it was asked for.
+
+        It is the workflow's status and can be stale: the run before, or somebody
+        else's. A list that shows it running tells that this one watches over it; who is
+        not in the list, or nothing that is known, is watched over by nobody.
+        """
+        if self.busy or self._alarm is not None:
+            return
+        match status:
+            case WorkflowStatus.SUCCEEDED | WorkflowStatus.FAILED:
+                self._hear_alarm(asked_at)
+            case WorkflowStatus.SUSPENDED if self._watch.policy.on_suspended == "raise":
+                self._hear_alarm(asked_at)
+            case WorkflowStatus.RUNNING | WorkflowStatus.SUSPENDED:
+                self._running_at = max(self._running_at, asked_at - STALE)
+                self._rely_on_lists()
+            case _ if self._trust is _Trust.LISTS:
+                self.rely_on_itself()
+            case _:  # that of a young run tells of what was before it
+                pass
+
+    def rely_on_itself(self, *, only_young: bool = False) -> None:
+        """Be looked at by its own schedule again: no list watches over it any more."""
+        left_to = self._trust
+        if left_to is _Trust.ITSELF or (only_young and left_to is _Trust.LISTS):
+            return
+        self._trust = _Trust.ITSELF
+        if self._started_at is not None:  # as far as the schedule would be by now
+            step = plain_step(self._watch.policy, self._elapsed())
+            self._steps = max(self._steps, step)
+        if self._alarm is None and not self.busy:
+            self._sleep_until(None)
+
+    def _rely_on_lists(self) -> None:
+        if self._trust is _Trust.LISTS or self.has_alarm or not self._watch.is_swept:
+            return
+        self._trust = _Trust.LISTS
+        self._sleep_until(None)
+
+    def _hear_alarm(self, asked_at: float) -> None:
+        is_young = self._started_at is not None and self._elapsed() < STALE
+        if asked_at >= self._believe_from and not is_young:
+            self.wake("sweep")
+
+    def _was_false_alarm(self) -> None:
+        """Take note that a list was wrong: lists are not believed for a while."""
+        self._doubt = min(2 * self._doubt, _LONGEST_DOUBT)
+        self._believe_from = self._looked_at + self._doubt
+        self.rely_on_itself()
+
+    async def look(self) -> None:
+        """Look once; then the wait is over, or sleeps again."""
+        self._due = self._timer = None
+        self._looked_at = asyncio.get_running_loop().time()
+        try:
+            end = await self._seen()
+        except Exception as bug:  # noqa: BLE001 - is told to all who wait
+            self._break(bug)
+            return
+        finally:
+            self.busy = False
+        if end is not None:
+            self.end(end)
+        elif self._waiter is not None:
+            self._sleep()
+
+    async def _seen(self) -> End | None:
+        """Look, and tell whether that ends the wait; None: it goes on."""
+        why, self._alarm = self._alarm or self._reason(), None
+        try:
+            status = await self._run.look(why)
+        except ConfigurationError as error:  # no look can ever succeed
+            return error.about(ref=self._run.ref)
+        except DPAError as error:
+            self._intervals = self._own_intervals()  # a plan counts on its looks
+            return self._unreachable(error)
+        self._heard_at = asyncio.get_running_loop().time()
+        self._watch.took(self._heard_at - self._looked_at)
+        if status.ended:
+            self._learn()
+            return status
+        self._running_at = self._looked_at
+        if why == "sweep":
+            self._was_false_alarm()
+        if status is RunStatus.SUSPENDED and self._watch.policy.on_suspended == "raise":
+            words = "it is suspended, and stays so for now"
+            return RunSuspendedError(self._run.ref, words)
+        return None
+
+    def _unreachable(self, error: DPAError) -> RunUnreachableError | None:
+        patience = self._watch.policy.max_silence
+        if asyncio.get_running_loop().time() - self._heard_at < patience:
+            return None
+        words = f"no look succeeded for {patience:g} s; the last: {error}"
+        return RunUnreachableError(self._run.ref, words)
+
+    def _reason(self) -> Why:
+        is_watched_over = self.has_alarm or self._trust is _Trust.LISTS
+        return "safety" if is_watched_over else "schedule"
+
+    def _learn(self) -> None:
+        """Learn how long the run took, from the last sign of it and this look."""
+        if self._started_at is None or not self._informative:
+            return
+        after = max(0.0, self._running_at - self._started_at)
+        by = max(after, self._looked_at - self._started_at)
+        if by < STALE and self._intervals is None:
+            self._watch.saw_quick_run()
+        self._watch.learned.learn(self.workflow_id, after, by)
+
+    def _elapsed(self) -> float:
+        return asyncio.get_running_loop().time() - (self._started_at or 0.0)
+
+    def _own_intervals(self) -> Iterator[float] | None:
+        policy = self._watch.policy
+        return None if policy.wait_gen is None else schedule(policy)
+
+    def _interval(self) -> float:
+        """Give the seconds before the next look.
+
+        Raises:
+            ConfigurationError: The policy's generator or jitter raised.
+        """
+        policy = self._watch.policy
+        if self._trust is _Trust.LISTS:
+            return safety_interval(policy)
+        is_first = self._steps == 0
+        if is_first:
+            self._intervals = self._own_intervals() or self._learned_intervals()
+        self._steps += 1
+        if self._intervals is not None:
+            return next_interval(self._intervals)
+        interval = plain_interval(policy, self._steps - 1, has_alarm=self.has_alarm)
+        if is_first and self._started_at is not None and not self.has_alarm:
+            patience = self._watch.patience() - self._elapsed()
+            if patience > interval:
+                self._trust = _Trust.YOUNG
+                return patience
+        return interval
+
+    def _learned_intervals(self) -> Iterator[float] | None:
+        if self._started_at is None or self.has_alarm:
+            return None
+        return self._watch.learned.intervals(self.workflow_id, self._elapsed)
+
+    def _sleep_until(self, due: float | None) -> None:
+        """Sleep anew, until then; None: as long as the schedule says."""
+        self._due = due
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._waiter is not None:
+            self._sleep()
+
+    def _sleep(self) -> None:
+        if self.busy:
+            return
+        loop = asyncio.get_running_loop()
+        if self._due is None:
+            try:
+                self._due = loop.time() + self._interval()
+            except ConfigurationError as error:  # the user's code, and a run is there
+                self._steps = 0
+                self.end(error.about(ref=self._run.ref))
+                return
+        self._timer = loop.call_at(self._due, self, context=self._watch.context)
+
+    def _rest(self) -> None:
+        self._watch.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _all_leave(self) -> Iterator[_Waiter]:
+        """Give all who still wait; nobody does any more."""
+        self._rest()
+        waiters = (self._waiter, *(self._others or ()))
+        self._waiter = self._others = None
+        return (w for w in waiters if w is not None and not w.done())
+
+    def _break(self, bug: Exception) -> None:
+        for waiter in self._all_leave():
+            waiter.set_exception(bug)

@@ -1,0 +1,65 @@
+"""What is waited for, and what tells of its end."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from attrs import frozen
+
+from dpa_async.errors import RunError
+from dpa_async.events import Why
+from dpa_async.models import RunRef, RunStatus
+
+
+@frozen
+class Beginning:
+    """What is known of a run when waiting for it begins.
+
+    Attributes:
+        started_at: The loop's time when it was started; None: it was attached to.
+        is_over: Whether its start was answered as if it were over: a look will tell.
+        has_alarm: Whether a callback will wake it when it is over.
+    """
+
+    started_at: float | None = None
+    is_over: bool = False
+    has_alarm: bool = False
+
+
+ATTACHED = Beginning()
+
+
+class Watched(Protocol):
+    """A run, as far as waiting for its end has to know it."""
+
+    @property
+    def ref(self) -> RunRef:
+        """Which run."""
+        ...
+
+    async def look(self, why: Why) -> RunStatus:
+        """Read its status.
+
+        Raises:
+            DPAError: It could not be read.
+        """
+        ...
+
+    def left(self) -> None:
+        """Take note that nobody waits any more."""
+        ...
+
+    def given_up(self) -> RunError:
+        """Say that nobody looks at it any more."""
+        ...
+
+
+class Alarm(Protocol):
+    """What wakes a run when the platform says that it is over."""
+
+    def bind(self, wake: Callable[[], None]) -> None:
+        """Wake it so from now on."""
+        ...
+
+    def close(self) -> None:
+        """Wake it no more."""
+        ...
