@@ -76,6 +76,7 @@ class Runner:
         )
         listing = Listing(client, wait, owner)
         self._watch = here.watch
+        here.watch.learned.keep_in(journal, client.settings.base_url)
         self._runs = OpenRuns(here, journal)
         self._evidence = Evidence(
             client,

@@ -1,8 +1,9 @@
-"""The five changes of an entry, as SQL; each sees for itself that it may be made."""
+"""The changes of a journal, as SQL; each sees for itself that it may be made."""
 
 import sqlite3
 from collections.abc import Callable
 
+from dpa_async.journal.history import WORKFLOWS, with_one_more
 from dpa_async.journal.rows import Row
 
 Change = Callable[[sqlite3.Cursor], str | None]
@@ -28,6 +29,18 @@ _START = """
 _END = """
     UPDATE entries SET state = 'finished', run = ?1, submitted_at = ?2, result = ?3
     WHERE key = ?4 AND (run IS NULL OR run = ?1)
+"""
+
+# As bytes, because of what is no text there is no reading.
+REMEMBERED = """
+    SELECT CAST(runs AS BLOB) FROM durations WHERE origin = ? AND workflow = ?
+"""
+_REMEMBER = """
+    INSERT OR REPLACE INTO durations (origin, workflow, runs) VALUES (?, ?, ?)
+"""
+_FORGET_OLDEST = """
+    DELETE FROM durations WHERE id = (SELECT min(id) FROM durations)
+    AND (SELECT count(*) FROM durations) > ?
 """
 
 
@@ -88,6 +101,21 @@ def end(key: str, row: Row) -> Change:
         if _changes(cursor, _END, (*row, key)):
             return None
         return f"key {key!r} is not there or has another run: this is not its end"
+
+    return change
+
+
+def duration(origin: str, workflow_id: str, after: float, by: float) -> Change:
+    """Note how long one more run of a workflow took."""
+
+    def change(cursor: sqlite3.Cursor) -> str | None:
+        workflow = (origin, workflow_id)
+        known = cursor.execute(REMEMBERED, workflow).fetchone()
+        runs = with_one_more(known and known[0], after, by)
+        cursor.execute(_REMEMBER, (*workflow, runs))
+        if known is None:
+            cursor.execute(_FORGET_OLDEST, (WORKFLOWS,))
+        return None
 
     return change
 

@@ -48,6 +48,9 @@ class Journal(Protocol):
     Each coroutine returns when its write is durable, and not before: what it wrote
     survives the process and a power loss. `find` shows what is durable, and nothing
     that is only on its way. A caller that is cancelled does not take its write back.
+
+    One that is a `History` as well keeps how long runs take. One that is not works all
+    the same: each process then learns that anew.
     """
 
     def find(self, key: str) -> Entry | None:

@@ -27,6 +27,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX unfinished ON entries (id) WHERE state <> 'finished'",
     ),
+    (
+        """
+        CREATE TABLE durations (
+            id INTEGER PRIMARY KEY, -- the order of their latest runs
+            origin TEXT NOT NULL,
+            workflow TEXT NOT NULL,
+            runs TEXT NOT NULL,     -- "seen running after:seen over by ...", in seconds
+            UNIQUE (origin, workflow)
+        )
+        """,
+    ),
 )
 
 

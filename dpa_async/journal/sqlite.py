@@ -14,7 +14,9 @@ from typing_extensions import override
 from dpa_async.checks import check_type, refuse
 from dpa_async.errors import ConfigurationError, JournalError
 from dpa_async.journal.changes import (
+    REMEMBERED,
     Change,
+    duration,
     end,
     intent,
     start,
@@ -24,6 +26,7 @@ from dpa_async.journal.changes import (
 from dpa_async.journal.commits import Commits
 from dpa_async.journal.entries import Entry, Journal
 from dpa_async.journal.files import OpenFile, open_file
+from dpa_async.journal.history import History, read_runs
 from dpa_async.journal.problems import DAMAGED, FAULTS, from_sqlite, problem
 from dpa_async.journal.reading import Reader
 from dpa_async.journal.rows import (
@@ -55,7 +58,7 @@ class _Opened:
     loop: asyncio.AbstractEventLoop
 
 
-class SQLiteJournal(Journal):
+class SQLiteJournal(Journal, History):
     """A journal in a SQLite file of its own; an async context manager.
 
         async with SQLiteJournal("runs.journal") as journal:
@@ -234,6 +237,33 @@ class SQLiteJournal(Journal):
         """
         row = result_row(result)
         await self._make(end(check_text("key", key), row), ref=result.ref)
+
+    @override
+    def remember(self, origin: str, workflow_id: str, after: float, by: float) -> None:
+        """Note that a run ended after one look and by the next; with the next write.
+
+        What is kept are the latest 128 runs of the 1,000 workflows whose runs ended
+        last.
+
+        Raises:
+            JournalError: The journal is not open.
+            ConfigurationError: A text is not Unicode, or the event loop another.
+        """
+        workflow = check_text("origin", origin), check_text("workflow", workflow_id)
+        self._at_hand().commits.add_along(duration(*workflow, after, by))
+
+    @override
+    def remembered(
+        self, origin: str, workflow_id: str
+    ) -> Sequence[tuple[float, float]]:
+        """Give `after` and `by` of a workflow's latest runs, the oldest first.
+
+        Raises:
+            JournalError: The journal is not open, or cannot be read.
+            ConfigurationError: A text is not Unicode, or the event loop another.
+        """
+        workflow = check_text("origin", origin), check_text("workflow", workflow_id)
+        return list(read_runs(self._read(REMEMBERED, workflow)))
 
     async def _make(
         self,

@@ -57,6 +57,9 @@ def check(journal, told):
             assert entry.ref == ref(key)
         if entry.state is EntryState.FINISHED:
             assert entry.result == result(key)
+            lengths = journal.remembered(ORIGIN, key.split("-")[0])
+            number = float(key.split("-")[1])
+            assert (number, number + 1) in lengths or len(lengths) == 128
 
 
 def test_what_was_durable_survives_sigkill(path):
