@@ -8,6 +8,7 @@ from scenes import FullDisk, journaled, lives
 from dpa_async import (
     ConfigurationError,
     DPAClient,
+    InvalidParameterError,
     JournalError,
     RunFailedError,
     Runner,
@@ -67,6 +68,48 @@ def test_failed_ones_are_yielded_again_or_run_again(path):
             (third,) = await outcomes_of(again)
             assert third.error.result.ref != first.error.result.ref
             assert platform.faults.calls["execute"] == 2
+
+    lives(test, SimulatedWorkflow("bad", duration=0.01, fails=True))
+
+
+async def a_failure(platform, path):
+    async with journaled(platform, path) as (runner, journal):
+        with pytest.raises(RunFailedError):
+            await run_and_wait(runner, "bad", key="k")
+        return journal.find("k")
+
+
+AGAIN = [RunRequest("bad", key="k")]
+
+
+def test_a_repeat_that_is_refused_leaves_the_old_failure(path):
+    async def test(platform):
+        failure = await a_failure(platform, path)
+        platform.faults.add("execute", Fault.body_code(400), first=1)
+        async with journaled(platform, path) as (runner, journal):
+            (again,) = await outcomes_of(run_many(runner, AGAIN, retry_failed=True))
+            assert isinstance(again.error, InvalidParameterError)
+            assert journal.find("k") == failure
+        async with journaled(platform, path) as (runner, _):
+            (told,) = await outcomes_of(run_many(runner, AGAIN))
+            assert told.error.result == failure.result
+
+    lives(test, SimulatedWorkflow("bad", duration=0.01, fails=True))
+
+
+def test_a_repeat_in_doubt_that_did_not_run_leaves_the_old_failure(path):
+    async def test(platform):
+        failure = await a_failure(platform, path)
+        platform.faults.add("execute", Fault.reset(), first=1)
+        async with journaled(platform, path) as (runner, journal):
+            (again,) = await outcomes_of(run_many(runner, AGAIN, retry_failed=True))
+            assert isinstance(again.error, SubmissionUncertainError)
+            assert journal.find("k").state is EntryState.UNCERTAIN
+        async with journaled(platform, path) as (runner, journal):
+            await runner.settle(again.error.submission, ran=None)
+            assert journal.find("k") == failure
+            (third,) = await outcomes_of(run_many(runner, AGAIN, retry_failed=True))
+            assert third.error.result == journal.find("k").result != failure.result
 
     lives(test, SimulatedWorkflow("bad", duration=0.01, fails=True))
 

@@ -13,7 +13,19 @@ _INTENT = """
     INSERT OR IGNORE INTO entries (key, state, intent, params, evidence)
     VALUES (?, 'intended', ?, ?, ?)
 """
-_MAKE_WAY = "DELETE FROM entries WHERE key = ? AND state = 'finished'"
+_SET_ASIDE = """
+    INSERT OR REPLACE INTO replaced
+    SELECT key, intent, params, evidence, run, submitted_at, result
+    FROM entries WHERE key = ? AND state = 'finished'
+"""
+_MAKE_WAY = "DELETE FROM entries WHERE key = ?"
+_PUT_BACK = """
+    INSERT INTO entries
+        (key, state, intent, params, evidence, run, submitted_at, result)
+    SELECT key, 'finished', intent, params, evidence, run, submitted_at, result
+    FROM replaced WHERE key = ?
+"""
+_FORGET_REPLACED = "DELETE FROM replaced WHERE key = ?"
 _WITHDRAWAL = """
     DELETE FROM entries WHERE key = ? AND state IN ('intended', 'uncertain')
 """
@@ -45,13 +57,14 @@ _FORGET_OLDEST = """
 
 
 def intent(row: Row) -> Change:
-    """Put an intent in, in place of a finished entry of its key."""
+    """Put an intent in; a finished entry of its key is set aside until it has run."""
     key = row[0]
 
     def change(cursor: sqlite3.Cursor) -> str | None:
         if _changes(cursor, _INTENT, row):
             return None
-        if _changes(cursor, _MAKE_WAY, (key,)):
+        if _changes(cursor, _SET_ASIDE, (key,)):
+            cursor.execute(_MAKE_WAY, (key,))
             cursor.execute(_INTENT, row)
             return None
         return (
@@ -62,10 +75,12 @@ def intent(row: Row) -> Change:
 
 
 def withdrawal(key: str) -> Change:
-    """Take an entry out that has no run."""
+    """Take an entry out that has no run; what it took the place of comes back."""
 
     def change(cursor: sqlite3.Cursor) -> str | None:
         if _changes(cursor, _WITHDRAWAL, (key,)):
+            if _changes(cursor, _PUT_BACK, (key,)):
+                cursor.execute(_FORGET_REPLACED, (key,))
             return None
         return f"key {key!r} is not there or has a run: there is nothing to withdraw"
 
@@ -88,6 +103,7 @@ def start(key: str, row: Row) -> Change:
 
     def change(cursor: sqlite3.Cursor) -> str | None:
         if _changes(cursor, _START, (*row, key)):
+            cursor.execute(_FORGET_REPLACED, (key,))
             return None
         return f"key {key!r} is not there, has another run or is finished already"
 
@@ -99,6 +115,7 @@ def end(key: str, row: Row) -> Change:
 
     def change(cursor: sqlite3.Cursor) -> str | None:
         if _changes(cursor, _END, (*row, key)):
+            cursor.execute(_FORGET_REPLACED, (key,))
             return None
         return f"key {key!r} is not there or has another run: this is not its end"
 

@@ -37,6 +37,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UNIQUE (origin, workflow)
         )
         """,
+        # What was finished of a key that is intended again, until that has a run.
+        """
+        CREATE TABLE replaced (
+            key TEXT PRIMARY KEY,
+            intent TEXT NOT NULL,
+            params TEXT NOT NULL,
+            evidence TEXT,
+            run TEXT,
+            submitted_at INTEGER,
+            result TEXT
+        )
+        """,
     ),
 )
 
