@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from attrs import evolve
 from scenes import FullDisk, journaled, lives
 
 from dpa_async import (
@@ -146,6 +147,62 @@ def test_a_key_that_was_used_for_something_else_is_an_error_before_anything_is_s
             (outcome,) = await outcomes_of(run_many(runner, [request]))
             assert isinstance(outcome.error, ConfigurationError)
         assert platform.faults.calls["execute"] == 1
+
+    lives(test)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        RunRequest("other", {"n": 1}, key="k"),
+        RunRequest("wf", {"n": 2}, key="k"),
+        RunRequest("wf", {"n": {1}}, key="k"),
+    ],
+    ids=["workflow", "params", "no JSON"],
+)
+def test_a_request_that_cannot_be_right_uses_up_no_key(path, wrong, finished):
+    async def test(platform):
+        right = RunRequest("wf", {"n": 1}, key="k")
+        async with journaled(platform, path) as (runner, journal):
+            run = await runner.start("wf", {"n": 1}, key="k")
+            if finished:
+                await run
+            batch = run_many(runner, [wrong, wrong, right, right], ordered=True)
+            first, second, third, twice = await outcomes_of(batch)
+            for outcome in (first, second):
+                assert isinstance(outcome.error, ConfigurationError)
+                assert "batch already" not in str(outcome.error)
+            assert third.result == journal.find("k").result
+            assert third.result.ref == run.ref
+            assert "batch already" in str(twice.error)
+        assert platform.faults.calls["execute"] == 1
+
+    lives(test)
+
+
+def test_without_a_journal_such_a_request_uses_up_no_key_either(in_memory):
+    async def test(platform, client):
+        right = RunRequest("wf", {"n": 1}, key="k")
+        requests = [evolve(right, params={"n": {1}}), evolve(right, timeout=-1), right]
+        *wrong, last = await outcomes_of(run_many(client, requests, ordered=True))
+        assert "JSON" in str(wrong[0].error)
+        assert "timeout" in str(wrong[1].error)
+        assert last.result.outputs.json("echo") == {"n": 1}
+
+    in_memory(test)
+
+
+def test_what_the_platform_refused_has_used_its_key_in_this_batch(path):
+    async def test(platform):
+        platform.faults.add("execute", Fault.body_code(400), first=1)
+        async with journaled(platform, path) as (runner, _):
+            twice = [RunRequest("wf", {"n": n}, key="k") for n in range(2)]
+            first, second = await outcomes_of(run_many(runner, twice, ordered=True))
+            assert isinstance(first.error, InvalidParameterError)
+            assert "batch already" in str(second.error)
+            (again,) = await outcomes_of(run_many(runner, twice[1:]))
+            assert again.result.outputs.json("echo") == {"n": 1}
 
     lives(test)
 
