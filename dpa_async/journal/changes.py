@@ -3,6 +3,8 @@
 import sqlite3
 from collections.abc import Callable
 
+from attrs import define
+
 from dpa_async.journal.history import WORKFLOWS, with_one_more
 from dpa_async.journal.rows import Row
 
@@ -43,6 +45,15 @@ _END = """
     WHERE key = ?4 AND (run IS NULL OR run = ?1)
 """
 
+_PAGE = """
+    SELECT max(id) FROM (SELECT id FROM entries WHERE id > ? ORDER BY id LIMIT 1000)
+"""
+# Each result begins like '["FAILED",1751371200000000,'; what does not is damaged.
+_PRUNE = """
+    DELETE FROM entries WHERE id > ? AND id <= ? AND state = 'finished'
+    AND result GLOB '["[SF]*",[-0-9]*'
+    AND CAST(substr(result, instr(result, ',') + 1, 20) AS INTEGER) < ?
+"""
 # As bytes, because of what is no text there is no reading.
 REMEMBERED = """
     SELECT CAST(runs AS BLOB) FROM durations WHERE origin = ? AND workflow = ?
@@ -118,6 +129,32 @@ def end(key: str, row: Row) -> Change:
             cursor.execute(_FORGET_REPLACED, (key,))
             return None
         return f"key {key!r} is not there or has another run: this is not its end"
+
+    return change
+
+
+@define
+class Pruned:
+    """How far the forgetting of finished entries has come.
+
+    Attributes:
+        last: The id up to which it has; None: there are no more.
+        count: How many were forgotten in the last step.
+    """
+
+    last: int | None = 0
+    count: int = 0
+
+
+def pruning(pruned: Pruned, before: int) -> Change:
+    """Forget what ended before this time, of the next thousand entries."""
+    begin = pruned.last or 0
+
+    def change(cursor: sqlite3.Cursor) -> str | None:
+        (pruned.last,) = cursor.execute(_PAGE, (begin,)).fetchone()
+        cursor.execute(_PRUNE, (begin, pruned.last, before))
+        pruned.count = cursor.rowcount
+        return None
 
     return change
 

@@ -16,9 +16,11 @@ from dpa_async.errors import ConfigurationError, JournalError
 from dpa_async.journal.changes import (
     REMEMBERED,
     Change,
+    Pruned,
     duration,
     end,
     intent,
+    pruning,
     start,
     uncertainty,
     withdrawal,
@@ -35,6 +37,7 @@ from dpa_async.journal.rows import (
     check_text,
     evidence_text,
     intent_row,
+    microseconds,
     read_entry,
     result_row,
     start_row,
@@ -239,6 +242,32 @@ class SQLiteJournal(Journal, History):
         """
         row = result_row(result)
         await self._make(end(check_text("key", key), row), ref=result.ref)
+
+    async def prune(self, *, before: datetime) -> int:
+        """Forget the keys whose runs were seen to end before this time.
+
+        A key that is forgotten is not known any more: asked for again, it runs again.
+        What is not finished stays. The file does not shrink; its room is used again.
+        A thousand keys at a time, between the writes of others.
+
+        Args:
+            before: By the clock of the machine that saw the ends.
+
+        Returns:
+            How many were forgotten.
+
+        Raises:
+            JournalError: The journal is not open, or cannot be written.
+            ConfigurationError: It is no time with a time zone.
+        """
+        check_type("before", before, datetime)
+        moment = microseconds("before", before)
+        newest = self._read(_NEWEST, ())[0][0] or 0
+        count, pruned = 0, Pruned()
+        while pruned.last is not None and pruned.last < newest:
+            await self._make(pruning(pruned, moment))
+            count += pruned.count
+        return count
 
     @override
     def remember(self, origin: str, workflow_id: str, after: float, by: float) -> None:
