@@ -192,24 +192,31 @@ class Batch(AsyncIterator[RunOutcome]):
             self.deliver(item, error=error)
 
     def _start(self, runner: BatchRunner, item: Item) -> None:
-        key = item.request.key
-        if key in self._keys:
-            refuse("key", f"{key!r} is in the batch already")
+        request, retry_failed = item.request, self._retry_failed
+        key = request.key
         if key is not None:
-            self._keys.add(key)
-            result = runner.finished(item.request, retry_failed=self._retry_failed)
+            if key in self._keys:
+                refuse("key", f"{key!r} is in the batch already")
+            result = runner.finished(request, retry_failed=retry_failed)
             if result is not None:
-                failed = result.status is RunStatus.FAILED
-                error = RunFailedError(result) if failed else None
-                self.deliver(item, result=None if failed else result, error=error)
+                self._keys.add(key)
+                self._deliver_finished(item, result)
                 return
         order = runner.order(
-            item.request, place=item, source=self, retry_failed=self._retry_failed
+            request, place=item, source=self, retry_failed=retry_failed
         )
+        if key is not None:  # a request that cannot be right may come again, put right
+            self._keys.add(key)
         if self._stopped and isinstance(start := given_up(order), DPAError):
             raise start
         item.begin(runner, order)
         self._items.add(item)
+
+    def _deliver_finished(self, item: Item, result: RunResult) -> None:
+        if result.status is RunStatus.FAILED:
+            self.deliver(item, error=RunFailedError(result))
+        else:
+            self.deliver(item, result=result)
 
     def collect(self, item: Item) -> None:
         """Have an item fetch what there is of its run."""

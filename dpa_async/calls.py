@@ -92,7 +92,9 @@ def run_many(
     on the platform; a request that waits for its workflow holds no place. The source is
     read as places become free, at most four times the concurrency ahead: a source of a
     million requests takes no more memory than one of a thousand, apart from the keys,
-    which are kept to see that none comes twice.
+    which are kept to see that none comes twice. A request that cannot be right as it is
+    (its parameters are no JSON, its key is journaled for another request) leaves its
+    key free for a corrected one; one that the platform refused does not, in this batch.
 
     With a journal it can be called again after a crash, with the same requests: it
     yields again what ended, attaches to what runs, resolves or reports what is

@@ -28,6 +28,9 @@ _SETTLE = 10.0
 _CLAIMS = 16
 """Callbacks of one submission that are kept to be looked into."""
 
+_REMEMBERED = 10_000
+"""Submissions that were in doubt whose runs are known; the newest."""
+
 DidNotRun: TypeAlias = Literal["it did not run"]
 
 _Name: TypeAlias = tuple[str, str, datetime | None]
@@ -124,6 +127,7 @@ class Evidence:
         self._adopt = adopt
         self._callbacks = callbacks
         self._in_doubt: dict[_Name, Tracked] = {}
+        self._resolved: dict[_Name, RunRef] = {}  # for who asks once more
 
     def close(self) -> None:
         """Expect no callbacks any more of what is in doubt."""
@@ -154,8 +158,12 @@ class Evidence:
 
     def doubted(self, submission: Submission) -> Tracked:
         """Give what is known of a submission in doubt; callbacks count from now on."""
-        known = self._in_doubt.get(_name(submission))
-        if known is None:
+        name = _name(submission)
+        known = self._in_doubt.get(name)
+        if known is None and name in self._resolved:
+            known = Tracked(submission)
+            known.resolve(self._resolved[name])
+        elif known is None:
             has_nonce = submission.nonce_sha256 is not None
             known = self.track(submission) if has_nonce else Tracked(submission)
             self.doubt(known)
@@ -163,8 +171,15 @@ class Evidence:
 
     def is_resolved(self, tracked: Tracked) -> None:
         """Have no doubt any more."""
-        if self._in_doubt.get(_name(tracked.submission)) is tracked:
-            del self._in_doubt[_name(tracked.submission)]
+        name = _name(tracked.submission)
+        if self._in_doubt.get(name) is not tracked:
+            return
+        del self._in_doubt[name]
+        found = tracked.found.result() if tracked.found.done() else None
+        if isinstance(found, RunRef):
+            self._resolved[name] = found
+            if len(self._resolved) > _REMEMBERED:
+                del self._resolved[next(iter(self._resolved))]
 
     async def wait(self, tracked: Tracked) -> RunRef | DidNotRun | None:
         """Wait for proof while the workflow is busy, and then a little; None: no proof.

@@ -38,6 +38,7 @@ class BatchRunner(Protocol):
         """Give the result of a request whose key is journaled as finished.
 
         Raises:
+            ConfigurationError: The key is journaled for another request.
             DPAError: That cannot be told.
         """
         ...

@@ -78,35 +78,30 @@ class OpenRuns:
         if entry is None:
             return None
         check_same(entry, order.submission)
-        failed = entry.result is not None and entry.result.status is RunStatus.FAILED
-        return None if failed and order.retry_failed else entry
+        return None if order.retry_failed and _failed(entry) else entry
 
     def finished(self, request: RunRequest, *, retry_failed: bool) -> RunResult | None:
         """Give the result of a request whose key is journaled as finished.
 
-        A short cut, for what is skipped by the hundred thousand: of whatever is not
-        quite so, `journaled` tells later, and says what is wrong.
+        A short cut, for what is skipped by the hundred thousand.
 
         Raises:
-            ConfigurationError: The key is no text.
+            ConfigurationError: The key was used for something else, or is no text.
             JournalError: The journal cannot be read.
         """
         if self._journal is None or request.key is None:
             return None
         entry = self._journal.find(request.key)
-        if entry is None or entry.result is None:
-            return None
-        if retry_failed and entry.result.status is RunStatus.FAILED:
+        if entry is None:
             return None
         try:
             digest = Submission.digest(request.params)
         except (ValueError, TypeError, RecursionError):
-            return None
-        then = entry.submission
+            return None  # whoever wants it run is told
         origin = self._here.client.settings.base_url
-        now = (origin, request.workflow_id, digest)
-        is_same = (then.origin, then.workflow_id, then.params_digest) == now
-        return entry.result if is_same else None
+        now = Submission(origin, request.key, request.workflow_id, digest)
+        check_same(entry, now)
+        return None if retry_failed and _failed(entry) else entry.result
 
     def of_entry(self, entry: Entry) -> Run | None:
         """Give the run of a journaled key; None where it is in doubt."""
@@ -147,6 +142,10 @@ class OpenRuns:
                 del self._ended[next(iter(self._ended))]
         if self._latest.get(run.ref.workflow_id) is run:
             del self._latest[run.ref.workflow_id]
+
+
+def _failed(entry: Entry) -> bool:
+    return entry.result is not None and entry.result.status is RunStatus.FAILED
 
 
 def check_same(entry: Entry, submission: Submission) -> None:

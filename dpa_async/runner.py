@@ -78,6 +78,7 @@ class Runner:
         lists = Lists(client)
         listing = Listing(lists, wait, owner)
         self._watch = here.watch
+        here.watch.learned.keep_in(journal, client.settings.base_url)
         _ = Sweep(here.watch, lists, owner)
         self._runs = OpenRuns(here, journal)
         self._evidence = Evidence(

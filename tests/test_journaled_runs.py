@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from attrs import evolve
 from scenes import FullDisk, journaled, lives
 
 from dpa_async import (
     ConfigurationError,
     DPAClient,
+    InvalidParameterError,
     JournalError,
     RunFailedError,
     Runner,
@@ -71,6 +73,48 @@ def test_failed_ones_are_yielded_again_or_run_again(path):
     lives(test, SimulatedWorkflow("bad", duration=0.01, fails=True))
 
 
+async def a_failure(platform, path):
+    async with journaled(platform, path) as (runner, journal):
+        with pytest.raises(RunFailedError):
+            await run_and_wait(runner, "bad", key="k")
+        return journal.find("k")
+
+
+AGAIN = [RunRequest("bad", key="k")]
+
+
+def test_a_repeat_that_is_refused_leaves_the_old_failure(path):
+    async def test(platform):
+        failure = await a_failure(platform, path)
+        platform.faults.add("execute", Fault.body_code(400), first=1)
+        async with journaled(platform, path) as (runner, journal):
+            (again,) = await outcomes_of(run_many(runner, AGAIN, retry_failed=True))
+            assert isinstance(again.error, InvalidParameterError)
+            assert journal.find("k") == failure
+        async with journaled(platform, path) as (runner, _):
+            (told,) = await outcomes_of(run_many(runner, AGAIN))
+            assert told.error.result == failure.result
+
+    lives(test, SimulatedWorkflow("bad", duration=0.01, fails=True))
+
+
+def test_a_repeat_in_doubt_that_did_not_run_leaves_the_old_failure(path):
+    async def test(platform):
+        failure = await a_failure(platform, path)
+        platform.faults.add("execute", Fault.reset(), first=1)
+        async with journaled(platform, path) as (runner, journal):
+            (again,) = await outcomes_of(run_many(runner, AGAIN, retry_failed=True))
+            assert isinstance(again.error, SubmissionUncertainError)
+            assert journal.find("k").state is EntryState.UNCERTAIN
+        async with journaled(platform, path) as (runner, journal):
+            await runner.settle(again.error.submission, ran=None)
+            assert journal.find("k") == failure
+            (third,) = await outcomes_of(run_many(runner, AGAIN, retry_failed=True))
+            assert third.error.result == journal.find("k").result != failure.result
+
+    lives(test, SimulatedWorkflow("bad", duration=0.01, fails=True))
+
+
 def test_what_runs_is_attached_to(path):
     async def test(platform):
         async with journaled(platform, path) as (runner, journal):
@@ -103,6 +147,62 @@ def test_a_key_that_was_used_for_something_else_is_an_error_before_anything_is_s
             (outcome,) = await outcomes_of(run_many(runner, [request]))
             assert isinstance(outcome.error, ConfigurationError)
         assert platform.faults.calls["execute"] == 1
+
+    lives(test)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        RunRequest("other", {"n": 1}, key="k"),
+        RunRequest("wf", {"n": 2}, key="k"),
+        RunRequest("wf", {"n": {1}}, key="k"),
+    ],
+    ids=["workflow", "params", "no JSON"],
+)
+def test_a_request_that_cannot_be_right_uses_up_no_key(path, wrong, finished):
+    async def test(platform):
+        right = RunRequest("wf", {"n": 1}, key="k")
+        async with journaled(platform, path) as (runner, journal):
+            run = await runner.start("wf", {"n": 1}, key="k")
+            if finished:
+                await run
+            batch = run_many(runner, [wrong, wrong, right, right], ordered=True)
+            first, second, third, twice = await outcomes_of(batch)
+            for outcome in (first, second):
+                assert isinstance(outcome.error, ConfigurationError)
+                assert "batch already" not in str(outcome.error)
+            assert third.result == journal.find("k").result
+            assert third.result.ref == run.ref
+            assert "batch already" in str(twice.error)
+        assert platform.faults.calls["execute"] == 1
+
+    lives(test)
+
+
+def test_without_a_journal_such_a_request_uses_up_no_key_either(in_memory):
+    async def test(platform, client):
+        right = RunRequest("wf", {"n": 1}, key="k")
+        requests = [evolve(right, params={"n": {1}}), evolve(right, timeout=-1), right]
+        *wrong, last = await outcomes_of(run_many(client, requests, ordered=True))
+        assert "JSON" in str(wrong[0].error)
+        assert "timeout" in str(wrong[1].error)
+        assert last.result.outputs.json("echo") == {"n": 1}
+
+    in_memory(test)
+
+
+def test_what_the_platform_refused_has_used_its_key_in_this_batch(path):
+    async def test(platform):
+        platform.faults.add("execute", Fault.body_code(400), first=1)
+        async with journaled(platform, path) as (runner, _):
+            twice = [RunRequest("wf", {"n": n}, key="k") for n in range(2)]
+            first, second = await outcomes_of(run_many(runner, twice, ordered=True))
+            assert isinstance(first.error, InvalidParameterError)
+            assert "batch already" in str(second.error)
+            (again,) = await outcomes_of(run_many(runner, twice[1:]))
+            assert again.result.outputs.json("echo") == {"n": 1}
 
     lives(test)
 

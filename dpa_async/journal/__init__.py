@@ -7,6 +7,7 @@ of a callback nonce only the SHA-256 that `Submission` has.
 """
 
 from dpa_async.journal.entries import Entry, EntryState, Journal
+from dpa_async.journal.history import History
 from dpa_async.journal.sqlite import SQLiteJournal
 
-__all__ = ["Entry", "EntryState", "Journal", "SQLiteJournal"]
+__all__ = ["Entry", "EntryState", "History", "Journal", "SQLiteJournal"]

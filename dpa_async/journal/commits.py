@@ -45,6 +45,7 @@ class Commits:
         self._reader = reader
         self._loop = asyncio.get_running_loop()
         self._outbox: list[tuple[Change, asyncio.Future[Verdict]]] = []
+        self._along: list[Change] = []  # what nobody waits for
         self._under_way = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -54,19 +55,33 @@ class Commits:
         verdict: asyncio.Future[Verdict] = self._loop.create_future()
         self._outbox.append((change, verdict))
         if not self._under_way:
-            self._under_way = True
-            self._idle.clear()
-            # What else this turn of the loop brings goes along.
-            self._loop.call_soon(self._send)
+            self._begin()
         return verdict
 
+    def add_along(self, change: Change) -> None:
+        """Have a change made that is worth no transaction: it goes with the next one.
+
+        Nobody is told whether it was.
+        """
+        self._along.append(change)
+
     async def drained(self) -> None:
-        """Wait until nothing is on its way; raises nothing."""
-        await self._idle.wait()
+        """Send all, and wait until nothing is on its way; raises nothing."""
+        while self._under_way or self._along:
+            if not self._under_way:
+                self._begin()
+            await self._idle.wait()
+
+    def _begin(self) -> None:
+        self._under_way = True
+        self._idle.clear()
+        # What else this turn of the loop brings goes along.
+        self._loop.call_soon(self._send)
 
     def _send(self) -> None:
         batch, self._outbox = self._outbox[:_MOST], self._outbox[_MOST:]
-        changes = [change for change, _ in batch]
+        along, self._along = self._along, []
+        changes = [*(change for change, _ in batch), *along]
         waiting = [verdict for _, verdict in batch]
         self._reader.make_way()
         done = self._loop.run_in_executor(
@@ -77,7 +92,8 @@ class Commits:
     def _settle(
         self, waiting: list["asyncio.Future[Verdict]"], verdicts: list[Verdict]
     ) -> None:
-        for waiter, verdict in zip(waiting, verdicts, strict=True):
+        # Those of what went along come last, and nobody waits for them.
+        for waiter, verdict in zip(waiting, verdicts, strict=False):
             if not waiter.done():  # who was cancelled is not there any more
                 waiter.set_result(verdict)
         if self._outbox:

@@ -48,6 +48,9 @@ class Journal(Protocol):
     Each coroutine returns when its write is durable, and not before: what it wrote
     survives the process and a power loss. `find` shows what is durable, and nothing
     that is only on its way. A caller that is cancelled does not take its write back.
+
+    One that is a `History` as well keeps how long runs take. One that is not works all
+    the same: each process then learns that anew.
     """
 
     def find(self, key: str) -> Entry | None:
@@ -75,6 +78,8 @@ class Journal(Protocol):
     ) -> None:
         """Note what is about to be sent; in place of a `FINISHED` entry of its key.
 
+        That one is given back if this is withdrawn.
+
         Raises:
             JournalError: The key is there and not finished, or it cannot be written.
             ConfigurationError: A value is not JSON, or a text not Unicode.
@@ -82,7 +87,7 @@ class Journal(Protocol):
         ...
 
     async def withdraw(self, key: str) -> None:
-        """Note that it certainly did not start: the key is free again.
+        """Note that it certainly did not start: its key is as it was before.
 
         Raises:
             JournalError: The key is not there or has a run, or it cannot be written.

@@ -116,6 +116,17 @@ def check_text(name: str, text: str) -> str:
     return text
 
 
+def microseconds(name: str, time: datetime) -> int:
+    """Give how long after 1970 it is.
+
+    Raises:
+        ConfigurationError: It has no zone.
+    """
+    if time.tzinfo is None:
+        refuse(name, f"is {time.isoformat()}, without a time zone: give an aware time")
+    return (time - _EPOCH) // _MICROSECOND
+
+
 def read_entry(row: tuple[Any, ...]) -> Entry:
     """Give the entry of a row of `SELECT`.
 
@@ -187,13 +198,9 @@ def _json(name: str, value: object) -> str:
     return refuse(name, f"cannot be journaled, because it is not JSON: {words}")
 
 
-def _time(name: str, time: datetime | None) -> int | None:
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        refuse(name, f"is {time.isoformat()}, without a time zone: give an aware time")
-    return (time - _EPOCH) // _MICROSECOND
-
-
 def _read_time(count: int | None) -> datetime | None:
     return None if count is None else _EPOCH + count * _MICROSECOND
+
+
+def _time(name: str, time: datetime | None) -> int | None:
+    return None if time is None else microseconds(name, time)

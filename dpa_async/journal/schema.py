@@ -27,6 +27,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX unfinished ON entries (id) WHERE state <> 'finished'",
     ),
+    (
+        """
+        CREATE TABLE durations (
+            id INTEGER PRIMARY KEY, -- the order of their latest runs
+            origin TEXT NOT NULL,
+            workflow TEXT NOT NULL,
+            runs TEXT NOT NULL,     -- "seen running after:seen over by ...", in seconds
+            UNIQUE (origin, workflow)
+        )
+        """,
+        # What was finished of a key that is intended again, until that has a run.
+        """
+        CREATE TABLE replaced (
+            key TEXT PRIMARY KEY,
+            intent TEXT NOT NULL,
+            params TEXT NOT NULL,
+            evidence TEXT,
+            run TEXT,
+            submitted_at INTEGER,
+            result TEXT
+        )
+        """,
+    ),
 )
 
 

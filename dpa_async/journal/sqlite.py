@@ -14,9 +14,13 @@ from typing_extensions import override
 from dpa_async.checks import check_type, refuse
 from dpa_async.errors import ConfigurationError, JournalError
 from dpa_async.journal.changes import (
+    REMEMBERED,
     Change,
+    Pruned,
+    duration,
     end,
     intent,
+    pruning,
     start,
     uncertainty,
     withdrawal,
@@ -24,6 +28,7 @@ from dpa_async.journal.changes import (
 from dpa_async.journal.commits import Commits
 from dpa_async.journal.entries import Entry, Journal
 from dpa_async.journal.files import OpenFile, open_file
+from dpa_async.journal.history import History, read_runs
 from dpa_async.journal.problems import DAMAGED, FAULTS, from_sqlite, problem
 from dpa_async.journal.reading import Reader
 from dpa_async.journal.rows import (
@@ -32,6 +37,7 @@ from dpa_async.journal.rows import (
     check_text,
     evidence_text,
     intent_row,
+    microseconds,
     read_entry,
     result_row,
     start_row,
@@ -55,7 +61,7 @@ class _Opened:
     loop: asyncio.AbstractEventLoop
 
 
-class SQLiteJournal(Journal):
+class SQLiteJournal(Journal, History):
     """A journal in a SQLite file of its own; an async context manager.
 
         async with SQLiteJournal("runs.journal") as journal:
@@ -182,6 +188,8 @@ class SQLiteJournal(Journal):
     ) -> None:
         """Note what is about to be sent; in place of a `FINISHED` entry of its key.
 
+        That one is given back if this is withdrawn.
+
         Raises:
             JournalError: The key is there and not finished, or it cannot be written.
             ConfigurationError: A value is not JSON, or a text not Unicode.
@@ -191,7 +199,7 @@ class SQLiteJournal(Journal):
 
     @override
     async def withdraw(self, key: str) -> None:
-        """Note that it certainly did not start: the key is free again.
+        """Note that it certainly did not start: its key is as it was before.
 
         Raises:
             JournalError: The key is not there or has a run, or it cannot be written.
@@ -234,6 +242,59 @@ class SQLiteJournal(Journal):
         """
         row = result_row(result)
         await self._make(end(check_text("key", key), row), ref=result.ref)
+
+    async def prune(self, *, before: datetime) -> int:
+        """Forget the keys whose runs were seen to end before this time.
+
+        A key that is forgotten is not known any more: asked for again, it runs again.
+        What is not finished stays. The file does not shrink; its room is used again.
+        A thousand keys at a time, between the writes of others.
+
+        Args:
+            before: By the clock of the machine that saw the ends.
+
+        Returns:
+            How many were forgotten.
+
+        Raises:
+            JournalError: The journal is not open, or cannot be written.
+            ConfigurationError: It is no time with a time zone.
+        """
+        check_type("before", before, datetime)
+        moment = microseconds("before", before)
+        newest = self._read(_NEWEST, ())[0][0] or 0
+        count, pruned = 0, Pruned()
+        while pruned.last is not None and pruned.last < newest:
+            await self._make(pruning(pruned, moment))
+            count += pruned.count
+        return count
+
+    @override
+    def remember(self, origin: str, workflow_id: str, after: float, by: float) -> None:
+        """Note that a run ended after one look and by the next; with the next write.
+
+        What is kept are the latest 128 runs of the 1,000 workflows whose runs ended
+        last.
+
+        Raises:
+            JournalError: The journal is not open.
+            ConfigurationError: A text is not Unicode, or the event loop another.
+        """
+        workflow = check_text("origin", origin), check_text("workflow", workflow_id)
+        self._at_hand().commits.add_along(duration(*workflow, after, by))
+
+    @override
+    def remembered(
+        self, origin: str, workflow_id: str
+    ) -> Sequence[tuple[float, float]]:
+        """Give `after` and `by` of a workflow's latest runs, the oldest first.
+
+        Raises:
+            JournalError: The journal is not open, or cannot be read.
+            ConfigurationError: A text is not Unicode, or the event loop another.
+        """
+        workflow = check_text("origin", origin), check_text("workflow", workflow_id)
+        return list(read_runs(self._read(REMEMBERED, workflow)))
 
     async def _make(
         self,

@@ -92,26 +92,6 @@ class Durations:
             self._plan = best_plan(self._spread, lag_per_look)
         return self._plan
 
-    def to_text(self) -> str:
-        """Write what is known as one short line, to be stored."""
-        return " ".join(f"{run.after:.6g}:{run.by:.6g}" for run in self._runs)
-
-    @classmethod
-    def from_text(cls, text: str) -> "Durations":
-        """Read what `to_text` wrote.
-
-        Raises:
-            ConfigurationError: It is something else.
-        """
-        durations = cls()
-        for word in text.split():
-            after, _, by = word.partition(":")
-            try:
-                durations.learn(float(after), float(by))
-            except ValueError:
-                refuse("text", f"has {word!r}: give what Durations.to_text wrote")
-        return durations
-
     def _renew(self) -> None:
         stale = self._unused * _RENEWED >= len(self._runs)
         if self._ended < _ENOUGH or (self._spread is not None and not stale):

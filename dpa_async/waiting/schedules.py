@@ -80,7 +80,7 @@ class WaitPolicy:
         safety_interval: The longest interval, in seconds, of a run whose end a callback
             will tell of, where the intervals are ten times as long; of one whose
             workflow is known; and the only one of a run that lists show running.
-        max_silence: Seconds without one successful look after which a run is
+        max_silence: Seconds in which every look failed, after which a run is
             unreachable.
         on_suspended: Whether a suspended run is waited for, or raises.
 

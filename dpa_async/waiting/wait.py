@@ -81,13 +81,13 @@ class Wait:
         "_believe_from",
         "_doubt",
         "_due",
-        "_heard_at",
         "_informative",
         "_intervals",
         "_looked_at",
         "_others",
         "_run",
         "_running_at",
+        "_silent_since",
         "_started_at",
         "_steps",
         "_timer",
@@ -112,8 +112,8 @@ class Wait:
         self._started_at = started_at
         # Whether somebody waited all the time: else its looks tell next to nothing.
         self._informative = started_at is not None and not self.has_alarm
-        self._heard_at = 0.0
         self._looked_at = 0.0
+        self._silent_since: float | None = None  # the first look that failed since
         self._running_at = now - 1.0 if is_over else now  # the last sign of that
         self._alarm: Why | None = None  # what asks for the next look
         self._trust = _Trust.ITSELF
@@ -142,7 +142,8 @@ class Wait:
             waiter.set_result(self._run.given_up())
         elif self._waiter is None:
             self._waiter = waiter
-            self._heard_at = now = asyncio.get_running_loop().time()
+            self._silent_since = None
+            now = asyncio.get_running_loop().time()
             if now > self._running_at + self._watch.policy.first_look:
                 self._informative = False
             self._watch.add(self)
@@ -266,8 +267,8 @@ class Wait:
         except DPAError as error:
             self._intervals = self._own_intervals()  # a plan counts on its looks
             return self._unreachable(error)
-        self._heard_at = asyncio.get_running_loop().time()
-        self._watch.took(self._heard_at - self._looked_at)
+        self._silent_since = None
+        self._watch.took(asyncio.get_running_loop().time() - self._looked_at)
         if status.ended:
             self._learn()
             return status
@@ -280,8 +281,10 @@ class Wait:
         return None
 
     def _unreachable(self, error: DPAError) -> RunUnreachableError | None:
+        if self._silent_since is None:
+            self._silent_since = self._looked_at
         patience = self._watch.policy.max_silence
-        if asyncio.get_running_loop().time() - self._heard_at < patience:
+        if asyncio.get_running_loop().time() - self._silent_since < patience:
             return None
         words = f"no look succeeded for {patience:g} s; the last: {error}"
         return RunUnreachableError(self._run.ref, words)

@@ -25,6 +25,7 @@ class AgainstADict(RuleBasedStateMachine):
         self.journal = SQLiteJournal(self.directory / "journal")
         self.runner.run(self.journal.__aenter__())
         self.model = {}  # in the order of the intents
+        self.aside = set()  # finished keys that are intended again
 
     def step(self, coroutine, *, allowed):
         """Take a step; see that it is refused where the model says so."""
@@ -41,7 +42,8 @@ class AgainstADict(RuleBasedStateMachine):
         allowed = self.model.get(key) in {None, EntryState.FINISHED}
         writing = self.journal.intend(submission(key), {"k": key}, wants_outputs=wants)
         if self.step(writing, allowed=allowed):
-            self.model.pop(key, None)
+            if self.model.pop(key, None) is not None:
+                self.aside.add(key)
             self.model[key] = EntryState.INTENDED
 
     @rule(key=KEYS)
@@ -49,6 +51,9 @@ class AgainstADict(RuleBasedStateMachine):
         allowed = self.model.get(key) in BEFORE_A_RUN
         if self.step(self.journal.withdraw(key), allowed=allowed):
             del self.model[key]
+            if key in self.aside:
+                self.aside.remove(key)
+                self.model[key] = EntryState.FINISHED
 
     @rule(key=KEYS)
     def uncertain(self, key):
@@ -61,6 +66,7 @@ class AgainstADict(RuleBasedStateMachine):
         allowed = self.model.get(key) not in {None, EntryState.FINISHED}
         if self.step(self.journal.started(key, ref(key), THEN), allowed=allowed):
             self.model[key] = EntryState.STARTED
+            self.aside.discard(key)
 
     @rule(key=KEYS)
     def finished(self, key):
@@ -68,6 +74,7 @@ class AgainstADict(RuleBasedStateMachine):
             self.journal.finished(key, result(key)), allowed=key in self.model
         ):
             self.model[key] = EntryState.FINISHED
+            self.aside.discard(key)
 
     @rule()
     def reopen(self):

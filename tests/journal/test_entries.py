@@ -303,6 +303,43 @@ def test_a_repeat_begins_anew_and_comes_last(path):
     with_journal(path, scene)
 
 
+@REOPENED
+@pytest.mark.parametrize("doubted", [False, True])
+def test_a_repeat_that_is_withdrawn_gives_back_what_was_finished(
+    path, reopened, doubted
+):
+    async def write(journal):
+        await bring(journal, "k", EntryState.FINISHED)
+        for _ in range(2):
+            again = evolve(submission(), params_digest="other")
+            await journal.intend(again, {"other": 1}, wants_outputs=False)
+            if doubted:
+                await journal.uncertain(again)
+            assert journal.find("k").result is None
+            if reopened:
+                await journal.aclose()
+                await journal.__aenter__()
+            await journal.withdraw("k")
+            assert journal.find("k") == expected("k", EntryState.FINISHED)
+            assert list(journal.unfinished()) == []
+
+    with_journal(path, write)
+
+
+@pytest.mark.parametrize("step", ["started as another", "finished as another"])
+def test_a_repeat_that_ran_takes_the_place_of_what_was_finished(path, step):
+    async def scene(journal):
+        await bring(journal, "k", EntryState.FINISHED)
+        await journal.intend(submission(), PARAMS, wants_outputs=True)
+        await STEPS[step](journal)
+        await journal.finished("k", result(ref=other_run()))
+        await journal.intend(submission(), PARAMS, wants_outputs=True)
+        await journal.withdraw("k")
+        assert journal.find("k").ref == other_run()
+
+    with_journal(path, scene)
+
+
 def test_an_error_says_what_it_is_about(path):
     async def scene(journal):
         with pytest.raises(JournalError) as told:
@@ -395,8 +432,9 @@ def test_keys_are_found_in_any_order_and_as_they_are_now(path, order):
                 found = journal.find(following)
                 assert found == expected(following, EntryState.FINISHED)
                 await journal.intend(submission(following), None, wants_outputs=True)
+                assert journal.find(following).state is EntryState.INTENDED
                 await journal.withdraw(following)
-                assert journal.find(following) is None
+                assert journal.find(following) == found
                 await bring(journal, following, EntryState.STARTED)
         for key in asked:
             assert journal.find(key).submission.key == key

@@ -6,9 +6,10 @@ import sqlite3
 import stat
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
-from making import PARAMS, bring, expected, result, submission, with_journal
+from making import ORIGIN, PARAMS, bring, expected, result, submission, with_journal
 from processes import POSIX, play
 
 from dpa_async import JournalError, NodeOutput, NodeOutputs
@@ -130,7 +131,7 @@ def test_an_empty_file_becomes_a_journal(path):
 def test_its_marks_are_in_the_file(path):
     with_journal(path, opened)
     assert in_file(path, "PRAGMA application_id") == [(0x4450416A,)]
-    assert in_file(path, "PRAGMA user_version") == [(1,)]
+    assert in_file(path, "PRAGMA user_version") == [(2,)]
 
 
 def test_a_newer_version_is_refused_and_left_as_it_is(path):
@@ -139,7 +140,7 @@ def test_a_newer_version_is_refused_and_left_as_it_is(path):
     before = path.read_bytes()
     words = refusal(path)
     assert "version 7" in words
-    assert "up to 1" in words
+    assert "up to 2" in words
     assert path.read_bytes() == before
 
 
@@ -181,8 +182,31 @@ def test_a_path_that_is_a_pipe_is_told(path):
     assert "no regular file" in refusal(path)
 
 
-# Of a release that never was: what it is to become today's from.
-V2 = (
+def test_a_file_of_the_first_version_becomes_todays(path):
+    """The file was written by that version; it has a key of each state."""
+    path.write_bytes(Path(__file__).with_name("version_1.journal").read_bytes())
+    assert in_file(path, "PRAGMA user_version") == [(1,)]
+
+    async def scene(journal):
+        for state in EntryState:
+            assert journal.find(state.value) == expected(state.value, state)
+        assert journal.remembered(ORIGIN, "wf1") == []
+        journal.remember(ORIGIN, "wf1", 1.0, 2.0)
+        await journal.finished("started", result("started"))
+
+    with_journal(path, scene)
+    assert in_file(path, "PRAGMA user_version") == [(2,)]
+
+    async def again(journal):
+        assert journal.remembered(ORIGIN, "wf1") == [(1.0, 2.0)]
+        found = journal.find("started")
+        assert found == expected("started", EntryState.FINISHED)
+
+    with_journal(path, again)
+
+
+# Of a release that never was: what today's is to become.
+NEXT = (
     "ALTER TABLE entries ADD COLUMN colour TEXT",
     "UPDATE entries SET colour = 'blue' WHERE state = 'finished'",
 )
@@ -191,14 +215,14 @@ V2 = (
 def test_an_older_version_becomes_todays(path, monkeypatch):
     with_journal(path, lambda j: bring(j, "k", EntryState.FINISHED))
     with_journal(path, lambda j: bring(j, "open", EntryState.STARTED))
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, V2))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT))
 
     async def scene(journal):
         assert journal.find("k") == expected("k", EntryState.FINISHED)
         await journal.intend(submission("new"), PARAMS, wants_outputs=True)
 
     with_journal(path, scene)
-    assert in_file(path, "PRAGMA user_version") == [(2,)]
+    assert in_file(path, "PRAGMA user_version") == [(3,)]
     assert in_file(path, "SELECT key, colour FROM entries ORDER BY id") == [
         ("k", "blue"),
         ("open", None),
@@ -210,14 +234,14 @@ def test_a_migration_is_made_as_a_whole_or_not_at_all(path, monkeypatch):
     with_journal(path, lambda j: bring(j, "k", EntryState.FINISHED))
     broken = ("UPDATE nowhere SET a = 1",)
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, V2, broken))
+        patched.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT, broken))
         assert "nowhere" in refusal(path)
 
     async def scene(journal):
         assert journal.find("k") == expected("k", EntryState.FINISHED)
 
     with_journal(path, scene)
-    assert in_file(path, "PRAGMA user_version") == [(1,)]
+    assert in_file(path, "PRAGMA user_version") == [(2,)]
 
 
 def test_a_stranger_who_writes_is_told_of(path, monkeypatch):

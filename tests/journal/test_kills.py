@@ -39,8 +39,15 @@ def killed_at_random(writers, chance, name):
     raise AssertionError
 
 
+def check_length(journal, life, number):
+    """See that how long a run took is there, where its end is, or was pushed out."""
+    lengths = journal.remembered(ORIGIN, life)
+    assert (float(number), float(number) + 1) in lengths or len(lengths) == 128
+
+
 def check(journal, told):
     """See that all that was told is there, as far along or farther."""
+    latest = set(list(told)[-300:])  # of the lives since the last time
     for key, word in told.items():
         entry = journal.find(key)
         if word == "WITHDRAWN":
@@ -57,6 +64,8 @@ def check(journal, told):
             assert entry.ref == ref(key)
         if entry.state is EntryState.FINISHED:
             assert entry.result == result(key)
+            if key in latest:
+                check_length(journal, *key.split("-"))
 
 
 def test_what_was_durable_survives_sigkill(path):

@@ -1,20 +1,32 @@
 """A runner learns how long a workflow's runs take; in virtual time."""
 
 import asyncio
+import sqlite3
+from contextlib import nullcontext
+
+import pytest
 
 from dpa_async import DPAClient, Runner, WaitPolicy, run_and_wait
+from dpa_async.journal import History, Journal, SQLiteJournal
 from dpa_async.simulator import Fault, MemorySimulator, SimulatedWorkflow
 from dpa_async.simulator.virtual_time import run
 
 
-def looks_of(runs, policy, *, broken=None, duration=(18.0, 22.0)):
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs.journal"
+
+
+def looks_of(runs, policy, *, broken=None, duration=(18.0, 22.0), journal=None, seed=1):
     """Run a workflow so often; give the looks and the lag of each run."""
 
     async def main():
-        platform = MemorySimulator([SimulatedWorkflow("wf", duration=duration)], seed=1)
+        workflow = SimulatedWorkflow("wf", duration=duration)
+        platform = MemorySimulator([workflow], seed=seed)
         async with (
             DPAClient(platform.settings(), backend=platform) as client,
-            Runner(client, wait=policy) as runner,
+            journal or nullcontext(),
+            Runner(client, wait=policy, journal=journal) as runner,
         ):
             seen = []
             for n in range(runs):
@@ -81,3 +93,84 @@ def test_who_comes_late_does_not_make_a_run_longer():
         await platform.aclose()
 
     run(main())
+
+
+def change(path, sql):
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(sql)
+    connection.close()
+
+
+EXACT = WaitPolicy(jitter=lambda seconds: seconds)
+PLAIN = WaitPolicy(jitter=lambda seconds: seconds, adaptive=False)
+
+
+def test_a_new_process_goes_on_with_what_the_journal_has(path):
+    together = looks_of(60, EXACT)
+    first = looks_of(30, EXACT, journal=SQLiteJournal(path))
+    second = looks_of(10, EXACT, journal=SQLiteJournal(path), seed=2)
+    plain = looks_of(10, EXACT, seed=2)
+    assert first == together[:30]
+    assert mean(lag for _, lag in second[:5]) < 0.5 * mean(lag for _, lag in plain[:5])
+    assert mean(n for n, _ in second[:5]) < 0.5 * mean(n for n, _ in plain[:5])
+
+
+def test_each_process_adds_to_what_is_known(path):
+    plain = [looks_of(1, PLAIN, seed=life)[0] for life in range(7)]
+    lives = [
+        looks_of(1, EXACT, journal=SQLiteJournal(path), seed=life)[0]
+        for life in range(7)
+    ]
+    assert lives[:5] == plain[:5]
+    assert max(looks for looks, _ in lives[5:]) < min(looks for looks, _ in plain[5:])
+
+
+def test_who_does_not_adapt_neither_reads_nor_writes_what_is_known(path):
+    assert looks_of(8, PLAIN, journal=SQLiteJournal(path)) == looks_of(8, PLAIN)
+    assert looks_of(5, EXACT, journal=SQLiteJournal(path)) == looks_of(5, PLAIN)
+    assert looks_of(5, PLAIN, journal=SQLiteJournal(path)) == looks_of(5, PLAIN)
+
+
+def test_what_is_known_of_another_platform_says_nothing(path):
+    looks_of(30, EXACT, journal=SQLiteJournal(path))
+    change(path, "UPDATE durations SET origin = 'https://other.example.com'")
+    assert looks_of(5, EXACT, journal=SQLiteJournal(path)) == looks_of(5, PLAIN)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE durations",
+        "UPDATE durations SET runs = CAST(x'ff00ff' AS TEXT)",
+        "UPDATE durations SET runs = '2:1 -1:5 nan:nan 3 inf:inf 1:nan x:y 0:1e300'",
+    ],
+)
+def test_damage_to_what_is_known_costs_that_and_nothing_else(path, damage):
+    looks_of(30, EXACT, journal=SQLiteJournal(path))
+    change(path, damage)
+    assert looks_of(9, EXACT, journal=SQLiteJournal(path)) == looks_of(9, EXACT)
+
+
+class WithoutHistory:
+    """A journal that offers what `Journal` asks for, and no more."""
+
+    def __init__(self, path):
+        journal = self._journal = SQLiteJournal(path)
+        self.find, self.unfinished = journal.find, journal.unfinished
+        self.intend, self.withdraw = journal.intend, journal.withdraw
+        self.uncertain, self.started = journal.uncertain, journal.started
+        self.finished = journal.finished
+
+    async def __aenter__(self):
+        await self._journal.__aenter__()
+
+    async def __aexit__(self, *_):
+        await self._journal.aclose()
+
+
+def test_a_journal_that_keeps_no_history_works_all_the_same(path):
+    journal: Journal = WithoutHistory(path)
+    assert not isinstance(journal, History)
+    assert looks_of(30, EXACT, journal=journal) == looks_of(30, EXACT)
+    assert looks_of(5, EXACT, journal=journal) == looks_of(5, PLAIN)
