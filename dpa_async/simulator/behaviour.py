@@ -39,6 +39,7 @@ class Behaviour:
             instance id as text, or the object one level deeper.
         sync_carries_outcome: Whether a `sync` answer has the run's status, and its
             outputs when it ended in time.
+        ignores_sync: Whether a `sync` execute is answered at once all the same.
         sync_seconds: How long a `sync` answer is held where `second` is left out.
         callback_with_sync: Whether a `sync` execute is called back too.
         callback_reply: The text a receiver has to answer.
@@ -62,6 +63,7 @@ class Behaviour:
     auth_failure: Literal["code", "http_401", "http_403"] = "code"
     execute_data: Literal["object", "text", "nested"] = "object"
     sync_carries_outcome: bool = True
+    ignores_sync: bool = False
     sync_seconds: float = 30.0
     callback_with_sync: bool = True
     callback_reply: str = "SUCCESS"

@@ -243,6 +243,7 @@ class Platform:
         self.executes[call.workflow_id] += 1
         fields = read_json(call.body)
         is_held, designated = flag(fields, "sync"), flag(fields, "paramFlag")
+        is_held = is_held and not self.behaviour.ignores_sync
         second = seconds(fields, "second", self.behaviour.sync_seconds)
         execute = Execute(
             call.workflow_id,

@@ -6,10 +6,10 @@ thought to be over is confirmed by a look of its own.
 
 The rule, where the policy says "auto": a list counts as so many status reads as it is
 16 KiB long, and one; or as it takes their time, where that is more. With n runs asleep
-there is a list as often as makes one read a run every third of `maximum` (15 s: every 5
-s), but not more than one a second. Where that is rarer than every half of `maximum`, or
-n is under 6, there is no sweep; one that goes on ends where it is rarer than every
-`maximum`, or n is under 3, so that it does not flutter.
+there is a list as often as makes one read a run every third of `maximum` (15 s: every
+5 s), but not more often than every 0.8 s. Where that is rarer than every half of
+`maximum`, or n is under 6, there is no sweep; one that goes on ends where it is rarer
+than every `maximum`, or n is under 3, so that it does not flutter.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from dpa_async.sharing import Owner
 from dpa_async.waiting.lists import Lists
 from dpa_async.waiting.watch import Watch
 
-_SHORTEST = 1.0
+_SHORTEST = 0.8
 _READ_EVERY = 1 / 3  # of the policy's maximum
 _TOO_SLOW = 10.0
 _FAILURES = 3

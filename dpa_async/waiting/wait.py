@@ -227,12 +227,13 @@ class Wait:
     def _rely_on_lists(self) -> None:
         if self._trust is _Trust.LISTS or self.has_alarm or not self._watch.is_swept:
             return
+        if self._trust is _Trust.ITSELF and self._is_young():
+            return  # it may be over long before a list can tell
         self._trust = _Trust.LISTS
         self._sleep_until(None)
 
     def _hear_alarm(self, asked_at: float) -> None:
-        is_young = self._started_at is not None and self._elapsed() < STALE
-        if asked_at >= self._believe_from and not is_young:
+        if asked_at >= self._believe_from and not self._is_young():
             self.wake("sweep")
 
     def _was_false_alarm(self) -> None:
@@ -260,6 +261,8 @@ class Wait:
     async def _seen(self) -> End | None:
         """Look, and tell whether that ends the wait; None: it goes on."""
         why, self._alarm = self._alarm or self._reason(), None
+        if self._trust is _Trust.YOUNG:  # it was, and no list told of it
+            self._trust = _Trust.ITSELF
         try:
             status = await self._run.look(why)
         except ConfigurationError as error:  # no look can ever succeed
@@ -302,6 +305,10 @@ class Wait:
         if by < STALE and self._intervals is None:
             self._watch.saw_quick_run()
         self._watch.learned.learn(self.workflow_id, after, by)
+
+    def _is_young(self) -> bool:
+        """Tell whether lists may still show what was before it."""
+        return self._started_at is not None and self._elapsed() < STALE
 
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - (self._started_at or 0.0)
