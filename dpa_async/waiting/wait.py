@@ -35,6 +35,13 @@ _BETWEEN_ALARMS = 1.0
 _LONGEST_DOUBT = 60.0
 """Seconds for which lists are not believed after many false alarms."""
 
+_TIMERS_DIFFER = 0.01
+"""Seconds by which a timer may come before it is due."""
+
+# What a list says of nearly all, thousands of times: an enum's lookup would show.
+_RUNNING, _SUSPENDED = WorkflowStatus.RUNNING, WorkflowStatus.SUSPENDED
+_AT_REST = frozenset({WorkflowStatus.SUCCEEDED, WorkflowStatus.FAILED})
+
 
 class _Trust(enum.Enum):
     """What a run's next look is left to."""
@@ -42,6 +49,9 @@ class _Trust(enum.Enum):
     ITSELF = "its own schedule"
     YOUNG = "the first list that can tell of it"
     LISTS = "the list that shows it at rest: one showed it running"
+
+
+_LISTS = _Trust.LISTS
 
 
 class _Waiter(asyncio.Future[End]):
@@ -96,6 +106,7 @@ class Wait:
         "_watch",
         "busy",
         "has_alarm",
+        "workflow_id",
     )
 
     def __init__(
@@ -105,6 +116,7 @@ class Wait:
         started_at, is_over = beginning.started_at, beginning.is_over
         self.busy = False  # a look is under way, or waits for room
         self.has_alarm = beginning.has_alarm
+        self.workflow_id = run.ref.workflow_id
         self._watch = watch
         self._run = run
         # A run that was attached to may be over since long: it is looked at now.
@@ -126,14 +138,17 @@ class Wait:
         self._waiter: _Waiter | None = None
         self._others: list[_Waiter] | None = None
 
-    @property
-    def workflow_id(self) -> str:
-        """Whose run it is."""
-        return self._run.ref.workflow_id
-
     def __call__(self) -> None:
-        """Have it looked at: this is the timer's callback, and costs nothing more."""
-        self._watch.look(self)
+        """Have it looked at, if it is due: this is the timer's callback.
+
+        To be due later leaves the timer: a list can do that to ten thousand at once.
+        """
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        if self._due is not None and self._due > now + _TIMERS_DIFFER:
+            self._sleep()
+        else:
+            self._watch.look(self)
 
     def join(self) -> "asyncio.Future[End]":
         """Give a future of the end; whoever does not want it any more cancels it."""
@@ -197,25 +212,23 @@ class Wait:
         else's. A list that shows it running tells that this one watches over it; who is
         not in the list, or nothing that is known, is watched over by nobody.
         """
-        if self.busy or self._alarm is not None:
+        if status is _RUNNING and self._trust is _LISTS:  # nearly all, at every list
+            self._running_at = max(self._running_at, asked_at - STALE)
+        elif self.busy or self._alarm is not None:
             return
-        match status:
-            case WorkflowStatus.SUCCEEDED | WorkflowStatus.FAILED:
-                self._hear_alarm(asked_at)
-            case WorkflowStatus.SUSPENDED if self._watch.policy.on_suspended == "raise":
-                self._hear_alarm(asked_at)
-            case WorkflowStatus.RUNNING | WorkflowStatus.SUSPENDED:
-                self._running_at = max(self._running_at, asked_at - STALE)
-                self._rely_on_lists()
-            case _ if self._trust is _Trust.LISTS:
-                self.rely_on_itself()
-            case _:  # that of a young run tells of what was before it
-                pass
+        elif status in _AT_REST or (status is _SUSPENDED and self._wants_suspended()):
+            if asked_at >= self._believe_from and not self._is_young():
+                self.wake("sweep")
+        elif status is _RUNNING or status is _SUSPENDED:
+            self._running_at = max(self._running_at, asked_at - STALE)
+            self._rely_on_lists()
+        elif self._trust is _LISTS:  # that of a young run tells of what was before it
+            self.rely_on_itself()
 
     def rely_on_itself(self, *, only_young: bool = False) -> None:
         """Be looked at by its own schedule again: no list watches over it any more."""
         left_to = self._trust
-        if left_to is _Trust.ITSELF or (only_young and left_to is _Trust.LISTS):
+        if left_to is _Trust.ITSELF or (only_young and left_to is _LISTS):
             return
         self._trust = _Trust.ITSELF
         if self._started_at is not None:  # as far as the schedule would be by now
@@ -225,16 +238,15 @@ class Wait:
             self._sleep_until(None)
 
     def _rely_on_lists(self) -> None:
-        if self._trust is _Trust.LISTS or self.has_alarm or not self._watch.is_swept:
+        if self._trust is _LISTS or self.has_alarm or not self._watch.is_swept:
             return
         if self._trust is _Trust.ITSELF and self._is_young():
             return  # it may be over long before a list can tell
-        self._trust = _Trust.LISTS
+        self._trust = _LISTS
         self._sleep_until(None)
 
-    def _hear_alarm(self, asked_at: float) -> None:
-        if asked_at >= self._believe_from and not self._is_young():
-            self.wake("sweep")
+    def _wants_suspended(self) -> bool:
+        return self._watch.policy.on_suspended == "raise"
 
     def _was_false_alarm(self) -> None:
         """Take note that a list was wrong: lists are not believed for a while."""
@@ -278,7 +290,7 @@ class Wait:
         self._running_at = self._looked_at
         if why == "sweep":
             self._was_false_alarm()
-        if status is RunStatus.SUSPENDED and self._watch.policy.on_suspended == "raise":
+        if status is RunStatus.SUSPENDED and self._wants_suspended():
             words = "it is suspended, and stays so for now"
             return RunSuspendedError(self._run.ref, words)
         return None
@@ -293,7 +305,7 @@ class Wait:
         return RunUnreachableError(self._run.ref, words)
 
     def _reason(self) -> Why:
-        is_watched_over = self.has_alarm or self._trust is _Trust.LISTS
+        is_watched_over = self.has_alarm or self._trust is _LISTS
         return "safety" if is_watched_over else "schedule"
 
     def _learn(self) -> None:
@@ -324,7 +336,7 @@ class Wait:
             ConfigurationError: The policy's generator or jitter raised.
         """
         policy = self._watch.policy
-        if self._trust is _Trust.LISTS:
+        if self._trust is _LISTS:
             return safety_interval(policy)
         is_first = self._steps == 0
         if is_first:
@@ -348,8 +360,6 @@ class Wait:
     def _sleep_until(self, due: float | None) -> None:
         """Sleep anew, until then; None: as long as the schedule says."""
         self._due = due
-        if self._timer is not None:
-            self._timer.cancel()
         if self._waiter is not None:
             self._sleep()
 
@@ -364,6 +374,10 @@ class Wait:
                 self._steps = 0
                 self.end(error.about(ref=self._run.ref))
                 return
+        if self._timer is not None:
+            if self._timer.when() <= self._due:
+                return
+            self._timer.cancel()
         self._timer = loop.call_at(self._due, self, context=self._watch.context)
 
     def _rest(self) -> None:

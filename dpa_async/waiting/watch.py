@@ -24,6 +24,7 @@ STALE = 2.5
 
 _SCOUTS = 10  # one run in so many looks by itself though there are lists
 _QUICK = 60.0  # seconds for which one quick run makes all others look by themselves
+_AT_A_TIME = 1_000
 _LATEST = 0.1  # what the latest look counts for among what looks take
 
 
@@ -36,11 +37,7 @@ class Sleeper(Protocol):
 
     busy: bool
     has_alarm: bool
-
-    @property
-    def workflow_id(self) -> str:
-        """Whose run it is."""
-        ...
+    workflow_id: str
 
     def look(self) -> Coroutine[None, None, None]:
         """Look once."""
@@ -137,8 +134,7 @@ class Watch:
         """Count on a list every so many seconds, or, with None, on none any more."""
         self._sweep_every = every
         if every is None:
-            for wait in tuple(self._waits):
-                wait.rely_on_itself()
+            _ = self._owner.spawn(self._leave_lists())
 
     def hear(self, statuses: Mapping[str, WorkflowStatus], asked_at: float) -> None:
         """Tell all who wait what a list says, and when it was asked for."""
@@ -164,6 +160,14 @@ class Watch:
         self._quick_until = asyncio.get_running_loop().time() + _QUICK
         for wait in tuple(self._waits):
             wait.rely_on_itself(only_young=True)
+
+    async def _leave_lists(self) -> None:
+        for number, wait in enumerate(tuple(self._waits)):
+            wait.rely_on_itself()
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)  # so that ten thousand do not stop the loop
+            if self.is_swept:
+                break
 
     def _go_on(self) -> None:
         while self._free and self._due and not self.closed:

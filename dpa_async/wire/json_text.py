@@ -11,7 +11,7 @@ from dpa_async.wire.json_pieces import decode_in_pieces
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPED_SURROGATE = re.compile(_SURROGATE.pattern.decode())
-_LARGE = 2**20  # 10 ms or so, and a thread that decodes would hold up all the others
+_LARGE = 2**21  # 20 ms or so, and a thread that decodes would hold up all the others
 _SMALLEST = -(2**63)
 _LARGEST = 2**64 - 1  # what is beyond comes as a float
 

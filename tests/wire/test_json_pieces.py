@@ -101,18 +101,18 @@ def test_only_large_bodies_are_read_in_pieces(is_large, monkeypatch):
         raise RecursionError
 
     monkeypatch.setattr(json_text, "decode_in_pieces", refuse)
-    body = b'"' + b"a" * (2**20 - 2 + is_large) + b'"'
+    body = b'"' + b"a" * (2**21 - 2 + is_large) + b'"'
     if is_large:
         with pytest.raises(ValueError, match="too deep"):
             json_text.decode(body)
     else:
-        assert json_text.decode(body) == "a" * (2**20 - 2)
+        assert json_text.decode(body) == "a" * (2**21 - 2)
 
 
 def test_a_large_answer_is_decoded_whole():
-    rows = [{"name": f"流程 {n}", "n": n, "list": [n, [n]]} for n in range(30_000)]
+    rows = [{"name": f"流程 {n}", "n": n, "list": [n, [n]]} for n in range(60_000)]
     body = json_text.encode({"code": 200, "data": rows, "message": ""})
-    assert len(body) > 2**20
+    assert len(body) > 2**21
     assert json_text.decode(b"\xef\xbb\xbf" + body) == json.loads(body)
 
 
