@@ -1,10 +1,11 @@
 """Everything that judges the project, one session each.
 
 ``nox`` runs what CI runs. ``nox -s tests -- -k lanes`` hands words on to pytest (and
-leaves out the coverage gate); ``nox -s tests -P 3.13`` takes another interpreter than
-the running one.
+leaves out the coverage gate and the parallel processes); ``nox -s tests -P 3.13`` takes
+another interpreter than the running one.
 """
 
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ nox.options.default_venv_backend = "venv"  # Python and pip are all that is need
 nox.options.error_on_external_run = True
 nox.options.reuse_venv = "yes"  # every session installs what it needs, each time
 nox.options.sessions = ["lint", "types", "layers", "tests", "docs"]
+
+# Many tests wait for real time to go by: on two cores, four at once lose nothing. A
+# worker that dies is a failure, not a reason for another.
+IN_PARALLEL = (
+    f"--numprocesses={max(4, os.cpu_count() or 1)}",
+    *("--dist=worksteal", "--max-worker-restart=0"),
+)
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -58,7 +66,8 @@ def tests(session: nox.Session) -> None:
         return
     session.run("coverage", "erase")
     # Not pytest-cov: what is imported before pytest starts counts as well.
-    session.run("coverage", "run", "-m", "pytest", "--ignore=tests/docs")
+    command = ("coverage", "run", "-m", "pytest", "--ignore=tests/docs")
+    session.run(*command, *IN_PARALLEL)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
