@@ -10,9 +10,9 @@ from typing import IO, Self
 
 from typing_extensions import override
 
-from dpa_async.checks import refuse
 from dpa_async.cli.outcome_formats import Fields, format_of
 from dpa_async.cli.outcomes import ENDS
+from dpa_async.cli.working import UsageError
 from dpa_async.journal import Journal
 from dpa_async.models import RunStatus
 
@@ -34,7 +34,7 @@ class OutcomeFile:
         retry_failed: Whether failed runs are about to be run again.
 
     Raises:
-        ConfigurationError: Its name does not say how it is written.
+        UsageError: Its name does not say how it is written.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class OutcomeFile:
         """Mend it and open it for more.
 
         Raises:
-            ConfigurationError: It is a file of something else, or it has outcomes that
+            UsageError: It is a file of something else, or it has outcomes that
                 are not of this journal: it is left as it is.
             JournalError: The journal cannot be read.
             OSError: It cannot be read or written.
@@ -91,7 +91,7 @@ class OutcomeFile:
         """Put what is right of it in its place, as a whole or not at all.
 
         Raises:
-            ConfigurationError: It is a file of something else.
+            UsageError: It is a file of something else.
             OSError: It cannot be read or written.
         """
         beside = self._path.with_name(self._path.name + _MENDING)
@@ -110,14 +110,14 @@ class OutcomeFile:
         except FileNotFoundError:
             return _OURS_ALONE
         if not stat.S_ISREG(mode):
-            refuse(self._shown, "is no file that outcomes can be kept in")
+            raise self._refusal("is no file that outcomes can be kept in")
         return stat.S_IMODE(mode)
 
     def _kept(self) -> Iterator[Fields]:
         """Give what is right of the file as it is.
 
         Raises:
-            ConfigurationError: It is a file of something else.
+            UsageError: It is a file of something else.
         """
         try:
             old = self._path.open("rb")
@@ -134,7 +134,7 @@ class OutcomeFile:
                 problem = f"is no outcome file: line {lines.number} {error}"
             else:
                 return
-        refuse(self._shown, f"{problem}; give another name")
+        raise self._refusal(f"{problem}; give another name")
 
     def _is_last_word(self, record: Fields, line: int) -> bool:
         key, status = record.get("key"), record.get("status")
@@ -145,10 +145,9 @@ class OutcomeFile:
             return False
         entry = self._journal.find(key)
         if entry is None:
-            refuse(
-                self._shown,
+            raise self._refusal(
                 f"has outcomes of another journal (line {line}, key {key!r}): give "
-                "another name, or the journal that it belongs to",
+                "another name, or the journal that it belongs to"
             )
         result = entry.result
         if result is None or status != result.status.name:
@@ -156,6 +155,9 @@ class OutcomeFile:
         if self._retry_failed and result.status is RunStatus.FAILED:
             return False
         return record.get("ref") == str(result.ref)
+
+    def _refusal(self, words: str) -> UsageError:
+        return UsageError(f"--out: {self._shown} {words}")
 
 
 class _WholeLines(Iterator[bytes]):

@@ -10,9 +10,9 @@ from typing import cast
 
 from attrs import frozen
 
-from dpa_async.checks import refuse
 from dpa_async.cli.outcomes import COLUMNS
 from dpa_async.cli.safe_text import json_text
+from dpa_async.cli.working import UsageError
 
 Fields = Mapping[str, object]
 
@@ -44,11 +44,12 @@ def format_of(path: Path) -> OutcomeFormat:
     """Give the format that a file's name says.
 
     Raises:
-        ConfigurationError: It says none.
+        UsageError: It says none.
     """
     found = _FORMATS.get(path.suffix.lower())
     if found is None:
-        refuse(path, f"is in which format? Give a name that ends in {_KNOWN}")
+        msg = f"--out: {path} is in which format? Give a name that ends in {_KNOWN}"
+        raise UsageError(msg)
     return found
 
 

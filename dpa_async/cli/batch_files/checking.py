@@ -5,10 +5,10 @@ from itertools import islice
 
 from attrs import evolve, frozen
 
-from dpa_async.checks import refuse
 from dpa_async.cli.batch_files.keys import Keys, Repeats
 from dpa_async.cli.batch_files.records import BadLine, Record, Records
 from dpa_async.cli.batch_files.sources import BatchSource
+from dpa_async.cli.working import UsageError
 from dpa_async.errors import ConfigurationError
 from dpa_async.models import RunRequest
 
@@ -55,7 +55,7 @@ def check(
         accepts: What raises for a workflow that cannot be executed.
 
     Raises:
-        ConfigurationError: It changed while it was read.
+        UsageError: It changed while it was read.
         OSError: It cannot be read, or there is no room for temporary files.
     """
     good, bad, repeats = 0, 0, Repeats()
@@ -71,7 +71,8 @@ def check(
             bad += 1
             tell(line)
     if source.has_changed:
-        refuse(source.name, "changed while it was checked: check it again")
+        msg = f"{source.name} changed while it was checked: check it again"
+        raise UsageError(msg)
     return Checked(good, bad, repeats)
 
 
@@ -86,7 +87,7 @@ def requests(
         timeout: Seconds for those that do not say.
 
     Raises:
-        ConfigurationError: It has changed since it was checked.
+        UsageError: It has changed since it was checked.
         OSError: It cannot be read.
     """
     index = -1
@@ -105,8 +106,8 @@ def requests(
         raise _changed(source)
 
 
-def _changed(source: BatchSource) -> ConfigurationError:
-    return ConfigurationError(
+def _changed(source: BatchSource) -> UsageError:
+    return UsageError(
         f"{source.name} changed after it was checked, and is not read any further: "
         "the same command again checks it and goes on"
     )

@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO, Literal
 
-from dpa_async.checks import refuse
 from dpa_async.cli.batch_files.as_csv import read_csv
 from dpa_async.cli.batch_files.as_jsonl import read_jsonl
 from dpa_async.cli.batch_files.as_toml import read_toml
 from dpa_async.cli.batch_files.lines import Lines
 from dpa_async.cli.batch_files.records import Records
+from dpa_async.cli.working import UsageError
 
 Format = Literal["jsonl", "csv", "toml"]
 
@@ -70,10 +70,8 @@ def open_source(
     """Open a batch file, or copy standard input (`-`) and what else passes but once.
 
     Raises:
-        ConfigurationError: It cannot be read, or how it is written cannot be told.
+        UsageError: It cannot be read, or how it is written cannot be told.
     """
-    if format is not None and format not in get_args(Format):
-        refuse("format", f"is {format!r}: give one of {', '.join(get_args(Format))}")
     with ExitStack() as stack:
         file = _opened(path, stack)
         name = "stdin" if path == STDIN else path
@@ -90,7 +88,8 @@ def _opened(path: str, stack: ExitStack) -> BinaryIO:
         return _copied(file, stack)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-    return refuse(path, problem)
+    msg = f"{path} {problem}"
+    raise UsageError(msg)
 
 
 def _copied(stream: BinaryIO, stack: ExitStack) -> BinaryIO:
@@ -105,7 +104,8 @@ def _format(path: str) -> Format:
         return "jsonl"
     if suffix not in _SUFFIXES:
         known = ", ".join(_SUFFIXES)
-        refuse(path, f"is in which format? Its name ends in none of {known}: --format")
+        msg = f"{path} is in which format? Its name ends in none of {known}: --format"
+        raise UsageError(msg)
     return _SUFFIXES[suffix]
 
 

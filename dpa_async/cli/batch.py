@@ -1,0 +1,150 @@
+"""The command `batch`: a file of runs, checked whole, each run once, gone on with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from dpa_async.batch import Batch
+from dpa_async.calls import run_many
+from dpa_async.cli.batch_files.checking import Checked, requests
+from dpa_async.cli.batch_files.checking import check as check_file
+from dpa_async.cli.batch_files.records import BadLine
+from dpa_async.cli.batch_files.sources import BatchSource, Format, open_source
+from dpa_async.cli.deployment import settings_of
+from dpa_async.cli.exits import Exit
+from dpa_async.cli.following import Wanted, follow
+from dpa_async.cli.leaving import interruptible
+from dpa_async.cli.options import NO_OPTIONS, Options
+from dpa_async.cli.printing import Printer, tell
+from dpa_async.cli.words import Count, Timeout
+from dpa_async.cli.working import UsageError, work
+from dpa_async.errors import ConfigurationError
+from dpa_async.runner import Runner
+from dpa_async.settings import Settings
+
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def batch(  # noqa: PLR0913 - the options of a batch
+    file: str,
+    /,
+    *,
+    check: Flag = False,
+    format: Format | None = None,  # noqa: A002 - as the option is called
+    journal: Path | None = None,
+    out: Path | None = None,
+    report: Path | None = None,
+    concurrency: Count = 100,
+    ordered: Flag = False,
+    fail_fast: Flag = False,
+    retry_failed: Flag = False,
+    timeout: Timeout = None,
+    options: Options = NO_OPTIONS,
+) -> int:
+    """Run what a file asks for, each line once, and print what comes of it.
+
+    The file is checked to its end before anything is started: each bad line is named.
+    After any interruption the same command goes on. Ctrl-C finishes what is on its way
+    out, twice leaves at once. The exit code is the highest of those of its runs.
+
+    $ dpa batch nightly.jsonl --check
+    $ dpa batch nightly.csv --out results.csv --report nightly.html
+    $ make-requests | dpa batch - --journal nightly.journal
+
+    Args:
+        file: JSONL, CSV or TOML, by its name; - for JSONL on standard input.
+        check: Whether the file is only checked.
+        format: How the file is written, where its name does not say.
+        journal: Where it is kept what was started and how it ended; FILE.journal.
+        out: A .jsonl or .csv file for the outcomes, a line for each as it comes.
+        report: An .html file for a picture of the batch, when it is over.
+        concurrency: How many runs go on at once.
+        ordered: Whether outcomes come in the order of the file.
+        fail_fast: Whether nothing more is started after the first that goes wrong.
+        retry_failed: Whether runs that failed in an earlier session are run again.
+        timeout: Seconds for each run whose line does not say.
+        options: Of every command.
+    """
+
+    async def run(printer: Printer, source: BatchSource) -> int:
+        settings = settings_of(options)
+        checked = _checked(source, settings.execute_url)
+        if checked is None:
+            return Exit.USAGE
+        wanted = Wanted(
+            journal=journal or _journal_of(source),
+            out=out,
+            report=report,
+            total=checked.count,
+            again="the same command",
+            fail_fast=fail_fast,
+            retry_failed=retry_failed,
+            silent=options.quiet,
+        )
+
+        def make(runner: Runner) -> Batch:
+            return run_many(
+                runner,
+                requests(source, checked, timeout=timeout),
+                concurrency=concurrency,
+                ordered=ordered,
+                fail_fast=fail_fast,
+                retry_failed=retry_failed,
+            )
+
+        return await follow(settings, wanted, printer, make)
+
+    async def task(printer: Printer) -> int:
+        with open_source(file, format) as source:
+            if not check:
+                return await run(printer, source)
+            checked = _checked(source, _accepts(options))
+            if checked is None:
+                return Exit.USAGE
+            printer.talk(f"{source.name}: {_lines(checked.count, 'line')}, all good")
+            return Exit.SUCCEEDED
+
+    return work(options, task)
+
+
+def _accepts(options: Options) -> Callable[[str], object] | None:
+    """Give what knows which workflows can be executed; None where nothing does."""
+    try:
+        return settings_of(options).execute_url
+    except ConfigurationError:  # a file can be checked anywhere
+        return None
+
+
+def _checked(
+    source: BatchSource, accepts: Callable[[str], object] | None
+) -> Checked | None:
+    """Check the whole file and tell of each bad line; None where there is one.
+
+    Raises:
+        UsageError: It changed meanwhile.
+        KeyboardInterrupt: Ctrl-C.
+    """
+
+    def tell_of(bad: BadLine) -> None:
+        tell(f"{source.name}:{bad.line}: {bad.reason}")
+
+    with interruptible():
+        checked = check_file(source, tell_of, accepts=accepts)
+    if not checked.bad:
+        return checked
+    bad, good = _lines(checked.bad, "bad line"), _lines(checked.count, "good one")
+    tell(f"{source.name}: {bad}, {good}: nothing was started")
+    return None
+
+
+def _journal_of(source: BatchSource) -> Path:
+    if source.is_copied:
+        msg = f"{source.name} has no place for a journal beside it: give --journal"
+        raise UsageError(msg)
+    return Path(f"{source.name}.journal")
+
+
+def _lines(count: int, name: str) -> str:
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
