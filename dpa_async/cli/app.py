@@ -1,0 +1,82 @@
+"""The commands of `dpa`, by name: each is imported when it is called.
+
+A command is a function of a module of its own. It takes `options: Options` beside its
+own words, hands its work to `working.work`, and gives an exit code.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Group
+
+from dpa_async.cli.exits import Exit
+from dpa_async.cli.printing import prepare_streams, tell
+
+_HERE = "dpa_async.cli"
+_RUNS = Group("Runs", sort_key=1)
+_LOOKING = Group("Looking", sort_key=2)
+_TRYING = Group("Trying and setting up", sort_key=3)
+
+_COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
+    ("run", "run:run", _RUNS, "Run a workflow, wait for its end, print its outputs."),
+    ("wait", "run:wait", _RUNS, "Wait for the end of a run that was started before."),
+    ("status", "looking:status", _LOOKING, "Ask how a run is."),
+    ("outputs", "looking:outputs", _LOOKING, "Print the outputs of a run."),
+    ("list", "looking:list_workflows", _LOOKING, "List the workflows."),
+    ("vars", "looking:list_variables", _LOOKING, "List a workflow's parameters."),
+    ("demo", "demo:demo", _TRYING, "Run hundreds of workflows on a simulator."),
+    ("simulate", "simulate:simulate", _TRYING, "Serve a simulated platform."),
+)
+
+_NAMES = frozenset(name for name, *_ in _COMMANDS)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - slow, and seldom asked
+
+    return version("dpa-async")
+
+
+app = App(
+    name="dpa",
+    help="Run DPA workflows: each started once, none lost, outputs in your hands.",
+    help_epilogue="Settings: DPA_* variables or a file (dpa config init). "
+    "Exit codes: 0 succeeded, 1 failed, 2 usage, 3 deadline, 4 uncertain, "
+    "5 configuration or authentication, 130 interrupted.",
+    help_format="plaintext",
+    version=_version,
+    result_action="return_value",
+    print_error=False,
+    exit_on_error=False,
+    suppress_keyboard_interrupt=False,
+)
+for _name, _path, _group, _help in _COMMANDS:
+    app.command(f"{_HERE}.{_path}", name=_name, group=_group, help=_help)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give the process's exit code; raises nothing of its own.
+
+    Args:
+        arguments: The command line's words; None: those of this process.
+    """
+    prepare_streams()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words:
+        tell("usage: dpa COMMAND; dpa --help lists the commands")
+        return Exit.USAGE
+    if words[0] in _NAMES:
+        app[words[0]].help = None  # its docstring says more than the list of commands
+    try:
+        code = app(words)
+    except CycloptsError as error:
+        _tell_usage(error)
+        return Exit.USAGE
+    return code if isinstance(code, int) else Exit.SUCCEEDED
+
+
+def _tell_usage(error: CycloptsError) -> None:
+    """Say what is wrong with the words, in one line, and where the right ones are."""
+    error.verbose = False
+    tell(f"dpa: {' '.join(str(error).split())}")
+    tell(f"usage: {' '.join(('dpa', *(error.command_chain or ())))} --help")
