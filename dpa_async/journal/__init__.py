@@ -7,6 +7,7 @@ of a callback nonce only the SHA-256 that `Submission` has.
 """
 
 from dpa_async.journal.entries import Entry, EntryState, Journal
+from dpa_async.journal.looking_on import read_entries
 from dpa_async.journal.sqlite import SQLiteJournal
 
-__all__ = ["Entry", "EntryState", "Journal", "SQLiteJournal"]
+__all__ = ["Entry", "EntryState", "Journal", "SQLiteJournal", "read_entries"]

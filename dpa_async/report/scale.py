@@ -1,0 +1,143 @@
+"""Time on the width of a picture: long stretches in which nothing happened are cut."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from attrs import frozen
+
+_MOST_CUTS = 12
+_CUT_SHARE = 0.12  # of the time in which something happened: longer gaps are cut
+_CUT_WIDTH = 0.015  # of the picture
+_LABELS = 6
+_CLOSE = 0.11  # of the picture: labels closer than that would touch on a phone
+_STEPS = (
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800),
+    *(3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800),
+)
+_MONTH = 2_592_000
+_DAY = 86_400
+_MINUTE = 60
+
+Span = tuple[float, float]
+
+
+@frozen
+class Stretch:
+    """Some time, seconds since 1970, and its place, as shares of the width."""
+
+    begin: float
+    end: float
+    left: float
+    right: float
+
+    def at(self, time: float) -> float:
+        """Give the place of a time in it, or of its nearer end."""
+        share = (time - self.begin) / (self.end - self.begin)
+        return self.left + (self.right - self.left) * min(max(share, 0.0), 1.0)
+
+
+@frozen
+class Tick:
+    """A labelled place of the axis."""
+
+    place: float
+    label: str
+
+
+@frozen
+class TimeScale:
+    """Where on the width each time is.
+
+    Attributes:
+        stretches: In order, at least one; between two lies what was cut.
+    """
+
+    stretches: Sequence[Stretch]
+
+    def at(self, time: float) -> float:
+        """Give the place of a time, as a share of the width."""
+        after = bisect_right(self.stretches, time, key=lambda one: one.begin)
+        return self.stretches[max(after - 1, 0)].at(time)
+
+    @property
+    def begin(self) -> float:
+        """When it begins, seconds since 1970."""
+        return self.stretches[0].begin
+
+    @property
+    def end(self) -> float:
+        """When it ends, seconds since 1970."""
+        return self.stretches[-1].end
+
+    def ticks(self) -> list[Tick]:
+        """Give labelled times, far enough from each other to be read."""
+        shown = sum(one.end - one.begin for one in self.stretches)
+        step = next((s for s in _STEPS if s * _LABELS >= shown), _MONTH)
+        ticks: list[Tick] = []
+        day = ""
+        for one in self.stretches:
+            for time in _times(one, step):
+                place = one.at(time)
+                if ticks and place - ticks[-1].place < _CLOSE:
+                    continue
+                moment = datetime.fromtimestamp(time, UTC)
+                today = f"{moment:%b} {moment.day}"
+                words = today if step >= _DAY else _clock(moment, step)
+                if today != day and len(self.stretches) > 1 and step < _DAY:
+                    words = f"{today} {words}"
+                day = today
+                ticks.append(Tick(place, words))
+        return ticks
+
+
+def _times(one: Stretch, step: int) -> Iterable[float]:
+    first = int(-(-one.begin // step)) * step
+    times = range(first, int(one.end) + 1, step)
+    return times or (one.begin,)
+
+
+def _clock(moment: datetime, step: int) -> str:
+    return f"{moment:%H:%M}" if step >= _MINUTE else f"{moment:%H:%M:%S}"
+
+
+def time_scale(spans: Iterable[Span]) -> TimeScale:
+    """Make the scale that shows these spans, at least one."""
+    busy = _merged(spans)
+    active = sum(end - begin for begin, end in busy)
+    gaps = sorted((busy[n + 1][0] - busy[n][1], n) for n in range(len(busy) - 1))[
+        -_MOST_CUTS:
+    ]
+    cuts = {n for gap, n in gaps if gap > max(active * _CUT_SHARE, 1.0)}
+    joined: list[Span] = []
+    begin = busy[0][0]
+    for n, (_, end) in enumerate(busy):
+        if n in cuts or n == len(busy) - 1:
+            joined.append((begin, max(end, begin + 0.001)))
+            begin = busy[min(n + 1, len(busy) - 1)][0]
+    return TimeScale(_placed(joined))
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, max(end, begin)))
+    return merged
+
+
+def _placed(spans: Sequence[Span]) -> list[Stretch]:
+    lasted = sum(end - begin for begin, end in spans)
+    room = 1.0 - _CUT_WIDTH * (len(spans) - 1)
+    # What was short must be seen, however long its neighbours are.
+    least = room * 0.25 / len(spans)
+    rest = room - least * len(spans)
+    placed: list[Stretch] = []
+    left = 0.0
+    for begin, end in spans:
+        width = least + rest * (end - begin) / lasted
+        placed.append(Stretch(begin, end, left, left + width))
+        left += width + _CUT_WIDTH
+    return placed
