@@ -19,6 +19,10 @@ _TRYING = Group("Trying and setting up", sort_key=3)
 
 _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("run", "run:run", _RUNS, "Run a workflow, wait for its end, print its outputs."),
+    ("batch", "batch:batch", _RUNS, "Run what a file asks for, each line once."),
+    ("resume", "of_journals:resume", _RUNS, "Go on with what a journal has open."),
+    ("settle", "of_journals:settle", _RUNS, "Say whether an uncertain start ran."),
+    ("report", "of_journals:report", _RUNS, "Draw a journal as one HTML page."),
     ("wait", "run:wait", _RUNS, "Wait for the end of a run that was started before."),
     ("status", "looking:status", _LOOKING, "Ask how a run is."),
     ("outputs", "looking:outputs", _LOOKING, "Print the outputs of a run."),

@@ -1,17 +1,17 @@
 """The command `batch`: a file of runs, checked whole, each run once, gone on with."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from dpa_async.batch import Batch
 from dpa_async.calls import run_many
 from dpa_async.cli.batch_files.checking import Checked, requests
 from dpa_async.cli.batch_files.checking import check as check_file
 from dpa_async.cli.batch_files.records import BadLine
-from dpa_async.cli.batch_files.sources import BatchSource, Format, open_source
+from dpa_async.cli.batch_files.sources import STDIN, BatchSource, Format, open_source
 from dpa_async.cli.deployment import settings_of
 from dpa_async.cli.exits import Exit
 from dpa_async.cli.following import Wanted, follow
@@ -19,10 +19,8 @@ from dpa_async.cli.leaving import interruptible
 from dpa_async.cli.options import NO_OPTIONS, Options
 from dpa_async.cli.printing import Printer, tell
 from dpa_async.cli.words import Count, Timeout
-from dpa_async.cli.working import UsageError, work
+from dpa_async.cli.working import UsageError, Work, work
 from dpa_async.errors import ConfigurationError
-from dpa_async.runner import Runner
-from dpa_async.settings import Settings
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -45,9 +43,9 @@ def batch(  # noqa: PLR0913 - the options of a batch
 ) -> int:
     """Run what a file asks for, each line once, and print what comes of it.
 
-    The file is checked to its end before anything is started: each bad line is named.
-    After any interruption the same command goes on. Ctrl-C finishes what is on its way
-    out, twice leaves at once. The exit code is the highest of those of its runs.
+    Nothing is started before the whole file is checked: each bad line is named. After
+    any interruption the same command goes on. Ctrl-C finishes what is on its way out;
+    twice leaves at once. The exit code is the highest of those of its runs.
 
     $ dpa batch nightly.jsonl --check
     $ dpa batch nightly.csv --out results.csv --report nightly.html
@@ -67,46 +65,58 @@ def batch(  # noqa: PLR0913 - the options of a batch
         timeout: Seconds for each run whose line does not say.
         options: Of every command.
     """
+    many = partial(
+        run_many,
+        concurrency=concurrency,
+        ordered=ordered,
+        fail_fast=fail_fast,
+        retry_failed=retry_failed,
+    )
 
-    async def run(printer: Printer, source: BatchSource) -> int:
-        settings = settings_of(options)
-        checked = _checked(source, settings.execute_url)
-        if checked is None:
-            return Exit.USAGE
+    async def task(printer: Printer) -> int:
+        if check:
+            with open_source(file, format) as source:
+                return _only_checked(source, printer, options)
         wanted = Wanted(
-            journal=journal or _journal_of(source),
+            journal=journal or _journal_of(file),
             out=out,
             report=report,
-            total=checked.count,
             again="the same command",
             fail_fast=fail_fast,
             retry_failed=retry_failed,
             silent=options.quiet,
         )
-
-        def make(runner: Runner) -> Batch:
-            return run_many(
-                runner,
-                requests(source, checked, timeout=timeout),
-                concurrency=concurrency,
-                ordered=ordered,
-                fail_fast=fail_fast,
-                retry_failed=retry_failed,
-            )
-
-        return await follow(settings, wanted, printer, make)
-
-    async def task(printer: Printer) -> int:
+        settings = settings_of(options)
         with open_source(file, format) as source:
-            if not check:
-                return await run(printer, source)
-            checked = _checked(source, _accepts(options))
+            checked = _checked(source, settings.execute_url)
             if checked is None:
                 return Exit.USAGE
-            printer.talk(f"{source.name}: {_lines(checked.count, 'line')}, all good")
-            return Exit.SUCCEEDED
+            asked = requests(source, checked, timeout=timeout)
+            make = partial(many, requests=asked)
+            return await follow(settings, wanted, printer, make, total=checked.count)
 
-    return work(options, task)
+    return work(options, _that_waits_for_nobody(task))
+
+
+def _that_waits_for_nobody(task: Work) -> Work:
+    """End by Ctrl-C where it strikes before there is anything to go on with."""
+
+    async def interruptible_task(printer: Printer) -> int:
+        try:
+            return await task(printer)
+        except KeyboardInterrupt:
+            tell("dpa: interrupted; nothing was started")
+            return Exit.INTERRUPTED
+
+    return interruptible_task
+
+
+def _only_checked(source: BatchSource, printer: Printer, options: Options) -> int:
+    checked = _checked(source, _accepts(options))
+    if checked is None:
+        return Exit.USAGE
+    printer.talk(f"{source.name}: {_lines(checked.count, 'line')}, all good")
+    return Exit.SUCCEEDED
 
 
 def _accepts(options: Options) -> Callable[[str], object] | None:
@@ -139,11 +149,11 @@ def _checked(
     return None
 
 
-def _journal_of(source: BatchSource) -> Path:
-    if source.is_copied:
-        msg = f"{source.name} has no place for a journal beside it: give --journal"
-        raise UsageError(msg)
-    return Path(f"{source.name}.journal")
+def _journal_of(file: str) -> Path:
+    if file != STDIN and not Path(file).is_fifo():
+        return Path(f"{file}.journal")
+    msg = f"{file} has no place for a journal beside it: give --journal"
+    raise UsageError(msg)
 
 
 def _lines(count: int, name: str) -> str:

@@ -1,8 +1,7 @@
 """Following a batch to its end: what comes of each run is kept, printed and counted."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from attrs import field, frozen
@@ -11,14 +10,14 @@ from dpa_async.batch import Batch
 from dpa_async.cli.exits import Exit
 from dpa_async.cli.leaving import leaving
 from dpa_async.cli.outcome_file import OutcomeFile
-from dpa_async.cli.outcomes import COLUMNS, of_outcome
+from dpa_async.cli.outcomes import COLUMNS, of_entry, of_outcome
 from dpa_async.cli.printing import Printer, Record
 from dpa_async.cli.tally import Tally
 from dpa_async.cli.working import UsageError
 from dpa_async.client import DPAClient
 from dpa_async.errors import TransportError
 from dpa_async.events import Observer
-from dpa_async.journal import SQLiteJournal
+from dpa_async.journal import SQLiteJournal, read_entries
 from dpa_async.progress import Progress
 from dpa_async.report import Lags, write_report
 from dpa_async.runner import Runner
@@ -35,7 +34,6 @@ class Wanted:
         journal: Where it is kept what was started.
         out: Where outcomes are kept, too.
         report: Where a picture of it goes.
-        total: How many runs there are; None: what the journal holds unfinished.
         again: The command that goes on after an interruption.
         fail_fast: Whether nothing more is started after the first that goes wrong.
         retry_failed: Whether what failed in an earlier session is run again.
@@ -45,13 +43,12 @@ class Wanted:
     journal: Path
     out: Path | None
     report: Path | None
-    total: int | None
     again: str
     fail_fast: bool = False
     retry_failed: bool = False
     silent: bool = False
 
-    def check(self) -> None:
+    def __attrs_post_init__(self) -> None:
         """See that no file is meant to be two.
 
         Raises:
@@ -120,7 +117,7 @@ async def follow(
     printer: Printer,
     make: Callable[[Runner], Batch],
     *,
-    before: Callable[[OutcomeFile], None] | None = None,
+    total: int | None = None,
 ) -> int:
     """Make a batch, with all that it needs, and follow it to its end.
 
@@ -129,7 +126,8 @@ async def follow(
         wanted: What is wanted of it.
         printer: Where outcomes are printed.
         make: Makes it.
-        before: What is to be done with the outcome file first.
+        total: How many runs there are; None: what the journal holds unfinished. Then
+            the outcome file gets all that is finished first.
 
     Returns:
         The process's exit code.
@@ -139,24 +137,18 @@ async def follow(
         DPAError: It cannot begin, or the batch raised it.
         OSError: The outcome file or the report cannot be written.
     """
-    wanted.check()
-    lags = Lags()
-    tally = Tally(wanted.fail_fast)
+    tally, lags = Tally(wanted.fail_fast), Lags()
     async with DPAClient(settings) as client:
         await _see_that_we_are_known(client)
         async with SQLiteJournal(wanted.journal) as journal:
             with _outcome_file(wanted, journal) as out:
-                if before is not None and out is not None:
-                    before(out)
-                total = wanted.total
                 if total is None:
                     total = sum(1 for _ in journal.unfinished())
+                    _catch_up(wanted, out)
                 progress = Progress(total=total)
                 outlets = Outlets(printer, out, progress, tally)
+                observers: list[Observer] = [progress, lags]
                 try:
-                    observers: list[Observer] = [progress]
-                    if wanted.report is not None:
-                        observers.append(lags)
                     async with (
                         _shown(progress, silent=wanted.silent),
                         Runner(client, journal=journal, observers=observers) as runner,
@@ -174,16 +166,28 @@ async def follow(
     return tally.code
 
 
+def _catch_up(wanted: Wanted, out: OutcomeFile | None) -> None:
+    """Write what is finished and missing in the outcome file.
+
+    Raises:
+        JournalError: The journal cannot be read.
+        OSError: The file cannot be written.
+    """
+    if out is not None:
+        for entry in read_entries(wanted.journal):
+            record = of_entry(entry)
+            if record is not None:
+                out.add(record)
+
+
 async def _see_that_we_are_known(client: DPAClient) -> None:
     """Ask for a token once, so that a wrong secret is told once.
 
     Raises:
         DPAError: The platform refuses us.
     """
-    try:
+    with suppress(TransportError):  # it may come back: each run has its own patience
         _ = await client.tokens.get()
-    except TransportError:
-        pass  # it may come back: each run has its own patience
 
 
 @contextmanager

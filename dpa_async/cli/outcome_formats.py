@@ -18,7 +18,7 @@ Fields = Mapping[str, object]
 
 # What a spreadsheet takes for the beginning of a formula, also in full width, and what
 # it strips before it looks. The quote itself is among them, so that reading is exact.
-_FORMULA = frozenset("=+-@\t\r\n'＝＋－＠")
+_FORMULA = frozenset("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20")
 _TEXT_MARK = "'"
 _LARGEST_CELL = 2**31 - 1
 _CUT_SHORT = "unexpected end of data"  # within quotes: a row of several lines

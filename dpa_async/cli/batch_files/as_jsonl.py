@@ -24,7 +24,7 @@ def read_jsonl(lines: Lines) -> Records:
 
 def _object(text: str) -> dict[str, object]:
     try:
-        value: object = _DECODER.decode(text)
+        value: object = _DECODER.decode(text.rstrip())
     except json.JSONDecodeError as error:
         words = f"is not JSON: {error.msg} (column {error.colno})"
     except RecursionError:

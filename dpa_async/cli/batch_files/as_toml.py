@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from typing import BinaryIO, cast
+from typing import IO, cast
 
 from dpa_async.cli.batch_files.records import BadLine, Records, read_record
 
@@ -11,7 +11,7 @@ _HEADING = re.compile(rb"^[ \t]*\[\[[ \t]*(?:run|\"run\"|'run')[ \t]*\]\]")
 _POSITION = re.compile(r" ?\(at line (\d+), column (\d+)\)$")
 
 
-def read_toml(file: BinaryIO) -> Records:
+def read_toml(file: IO[bytes]) -> Records:
     """Read the whole file, in the way of the format, then a table at a time."""
     text = file.read()
     try:

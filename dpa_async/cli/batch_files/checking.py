@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import TypeAlias
 
 from attrs import evolve, frozen
 
@@ -18,7 +19,7 @@ _SORTED = 10_000
 _LOOK = 256
 """After so many records it is looked whether the file has changed."""
 
-Accepts = Callable[[str], None]
+Accepts: TypeAlias = Callable[[str], object]
 """Raises `ConfigurationError` for a workflow that cannot be executed."""
 
 
@@ -68,7 +69,7 @@ def check(
                 good += 1
                 keys.add(record)
         for line in _in_order(keys.look_through(repeats)):
-            bad += 1
+            good, bad = good - 1, bad + 1
             tell(line)
     if source.has_changed:
         msg = f"{source.name} changed while it was checked: check it again"
@@ -134,7 +135,7 @@ def _judged(records: Records, accepts: Accepts | None) -> Records:
 
 def _refusal(accepts: Accepts, workflow_id: str) -> str:
     try:
-        accepts(workflow_id)
+        _ = accepts(workflow_id)
     except ConfigurationError as error:
         return str(error)
     return ""

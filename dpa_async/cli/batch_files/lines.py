@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 from typing_extensions import override
 
@@ -22,7 +22,7 @@ class Lines(Iterator[str]):
         number: Which line was read last, from 1 on; 0 before the first.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.number = 0
 

@@ -2,19 +2,18 @@
 
 import os
 import shutil
-import stat
-import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 from dpa_async.cli.batch_files.as_csv import read_csv
 from dpa_async.cli.batch_files.as_jsonl import read_jsonl
 from dpa_async.cli.batch_files.as_toml import read_toml
 from dpa_async.cli.batch_files.lines import Lines
 from dpa_async.cli.batch_files.records import Records
+from dpa_async.cli.leaving import interruptible
 from dpa_async.cli.working import UsageError
 
 Format = Literal["jsonl", "csv", "toml"]
@@ -38,7 +37,12 @@ class BatchSource:
         format: How it is written.
     """
 
-    def __init__(self, file: BinaryIO, name: str, format: Format) -> None:  # noqa: A002
+    def __init__(
+        self,
+        file: IO[bytes],
+        name: str,
+        format: Format,  # noqa: A002 - as the option is called
+    ) -> None:
         self._file = file
         self._format: Format = format
         self._state = _state(file)
@@ -72,30 +76,41 @@ def open_source(
     Raises:
         UsageError: It cannot be read, or how it is written cannot be told.
     """
+    written = format or _format(path)
+    name = "stdin" if path == STDIN else path
     with ExitStack() as stack:
-        file = _opened(path, stack)
-        name = "stdin" if path == STDIN else path
-        yield BatchSource(file, name, format or _format(path))
-
-
-def _opened(path: str, stack: ExitStack) -> BinaryIO:
-    try:
-        if path == STDIN:
-            return _copied(sys.stdin.buffer, stack)
-        file = stack.enter_context(Path(path).open("rb"))  # noqa: SIM115 - it is one
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file
-        return _copied(file, stack)
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    msg = f"{path} {problem}"
+        try:
+            passes = path == STDIN or Path(path).is_fifo()
+            opened = _copied(path) if passes else _stream(path)
+            file = stack.enter_context(opened)
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+        else:
+            yield BatchSource(file, name, written)
+            return
+    msg = f"{name} {problem}"
     raise UsageError(msg)
 
 
-def _copied(stream: BinaryIO, stack: ExitStack) -> BinaryIO:
-    copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is one
-    shutil.copyfileobj(stream, copy)
+def _copied(path: str) -> IO[bytes]:
+    """Copy what passes but once, to the end; Ctrl-C need not wait for that.
+
+    Raises:
+        KeyboardInterrupt: It did not wait.
+        OSError: It cannot be read, or there is no room.
+    """
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever gets it
+    try:
+        with interruptible(), _stream(path) as stream:
+            shutil.copyfileobj(stream, copy)
+    except BaseException:
+        copy.close()
+        raise
     return copy
+
+
+def _stream(path: str) -> IO[bytes]:
+    return os.fdopen(0, "rb", closefd=False) if path == STDIN else Path(path).open("rb")
 
 
 def _format(path: str) -> Format:
@@ -109,7 +124,7 @@ def _format(path: str) -> Format:
     return _SUFFIXES[suffix]
 
 
-def _state(file: BinaryIO) -> tuple[int, int]:
+def _state(file: IO[bytes]) -> tuple[int, int]:
     # Of the open file: one that takes its place under its name is another file.
     now = os.fstat(file.fileno())
     return now.st_size, now.st_mtime_ns
