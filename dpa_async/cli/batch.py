@@ -25,8 +25,25 @@ from dpa_async.errors import ConfigurationError
 Flag = Annotated[bool, Parameter(negative="")]
 
 
+def _check_file(_: object, file: str) -> None:
+    """See that it is no option that was not understood.
+
+    Raises:
+        ValueError: It is.
+    """
+    if file.startswith("-") and file != STDIN:
+        msg = f"no such option: {file}"
+        raise ValueError(msg)
+
+
+# To a parser of options the name of standard input looks like one.
+FileOrStdin = Annotated[
+    str, Parameter(allow_leading_hyphen=True, validator=_check_file)
+]
+
+
 def batch(  # noqa: PLR0913 - the options of a batch
-    file: str,
+    file: FileOrStdin,
     /,
     *,
     check: Flag = False,

@@ -1,29 +1,48 @@
-"""A batch file and the command that checks it, in this process."""
+"""A folder, a platform, and `dpa` in this process."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from dpa_async.cli import main
+for folder in (Path(__file__).parent, Path(__file__).parents[1] / "cli"):
+    sys.path.insert(0, str(folder))
 
-sys.path.insert(0, str(Path(__file__).parent))
+from batch_desk import Desk, without_settings  # noqa: E402 - found there
+from served_platform import served  # noqa: E402
 
 
 @pytest.fixture
-def checked(tmp_path, monkeypatch, capsys):
+def folder(tmp_path, monkeypatch):
+    """Work in a folder of its own, without settings."""
+    without_settings(monkeypatch, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def desk(folder, monkeypatch, capfd):
+    """Give a platform and whoever calls `dpa` there, by `desk(*workflows, …)`."""
+    with ExitStack() as stack:
+
+        def sit_down(*workflows, **options):
+            options.setdefault("duration", 0.02)
+            platform, variables = stack.enter_context(served(*workflows, **options))
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            return Desk(platform, folder, capfd)
+
+        yield sit_down
+
+
+@pytest.fixture
+def checked(folder, capfd):
     """Write a file, check it, give the exit code and what is said of it."""
-    for name in ("DPA_BASE_URL", "DPA_EXECUTE_URL", "DPA_CONFIG", "DPA_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
 
     def check(name, content, *words):
         content = content if isinstance(content, bytes) else content.encode()
-        (tmp_path / name).write_bytes(content)
-        code = main(["batch", name, "--check", *words])
-        out, err = capsys.readouterr()
+        (folder / name).write_bytes(content)
+        code, out, err = Desk(None, folder, capfd).dpa("batch", name, "--check", *words)
         assert out == ""
         return code, err.splitlines()
 

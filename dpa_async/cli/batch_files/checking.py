@@ -16,7 +16,7 @@ from dpa_async.models import RunRequest
 _SORTED = 10_000
 """So many lines with another's key are told in order; more come as they are found."""
 
-_LOOK = 256
+_LOOK = 16
 """After so many records it is looked whether the file has changed."""
 
 Accepts: TypeAlias = Callable[[str], object]

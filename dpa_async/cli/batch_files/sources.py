@@ -103,6 +103,7 @@ def _copied(path: str) -> IO[bytes]:
     try:
         with interruptible(), _stream(path) as stream:
             shutil.copyfileobj(stream, copy)
+        copy.flush()  # from here on it does not change
     except BaseException:
         copy.close()
         raise
