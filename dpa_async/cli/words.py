@@ -7,13 +7,14 @@ from cyclopts import Parameter, validators
 from dpa_async.models import RunRef
 
 
-def _check_ref(_: object, text: str) -> None:
-    """See that it is a run's reference.
+def _check_ref(_: object, text: str | None) -> None:
+    """See that it is a run's reference, where one is given.
 
     Raises:
         ValueError: It is none.
     """
-    _ = RunRef.parse(text)
+    if text is not None:
+        _ = RunRef.parse(text)
 
 
 def check_pairs(_: object, pairs: "tuple[str, ...]") -> None:

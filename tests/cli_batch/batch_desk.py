@@ -91,6 +91,8 @@ def kept(path):
     if path.suffix == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
+        for row in rows:
+            row["key"] = row["key"].removeprefix("'")  # it marks text as text
     else:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         assert not rows or path.read_bytes().endswith(b"\n")

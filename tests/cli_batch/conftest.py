@@ -1,7 +1,8 @@
 """A folder, a platform, and `dpa` in this process."""
 
+import csv
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ for folder in (Path(__file__).parent, Path(__file__).parents[1] / "cli"):
 
 from batch_desk import Desk, without_settings  # noqa: E402 - found there
 from served_platform import served  # noqa: E402
+from terminal_session import Terminal  # noqa: E402
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Work in a folder of its own, without settings."""
     without_settings(monkeypatch, tmp_path)
-    return tmp_path
+    usual = csv.field_size_limit(2**20)  # for reading what was written
+    yield tmp_path
+    csv.field_size_limit(usual)
 
 
 @pytest.fixture
@@ -33,6 +37,13 @@ def desk(folder, monkeypatch, capfd):
             return Desk(platform, folder, capfd)
 
         yield sit_down
+
+
+@pytest.fixture
+def sit_at(folder):
+    """Give `dpa` with some words on a terminal, by `sit_at(*words)`."""
+    with ExitStack() as stack:
+        yield lambda *words: stack.enter_context(closing(Terminal(folder, *words)))
 
 
 @pytest.fixture
