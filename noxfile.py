@@ -102,6 +102,10 @@ def soak(session: nox.Session) -> None:
         *("tests/transport/test_soak.py", "tests/test_storms.py"),
         "tests/test_cancelling.py",
         "tests/kills",
+        *(
+            "tests/cli_batch/test_batch_kills.py",
+            "tests/cli_batch/test_large_batches.py",
+        ),
         env={
             "SOAK_CASES": cases,
             "SOAK_SEED": seed,
@@ -109,5 +113,7 @@ def soak(session: nox.Session) -> None:
             "DPA_TICKS": "300",
             "DPA_KILL_SEEDS": "3",
             "DPA_KILL_ROUNDS": "10",
+            "DPA_BATCH_KILLS": "25",
+            "DPA_BATCH_LINES": "1000000",
         },
     )

@@ -15,7 +15,7 @@ from dpa_async.cli.batch_files.sources import STDIN, BatchSource, Format, open_s
 from dpa_async.cli.deployment import settings_of
 from dpa_async.cli.exits import Exit
 from dpa_async.cli.following import Wanted, follow
-from dpa_async.cli.leaving import interruptible
+from dpa_async.cli.leaving import LeftEarly, interruptible
 from dpa_async.cli.options import NO_OPTIONS, Options
 from dpa_async.cli.printing import Printer, tell
 from dpa_async.cli.words import Count, Timeout
@@ -112,20 +112,20 @@ def batch(  # noqa: PLR0913 - the options of a batch
             make = partial(many, requests=asked)
             return await follow(settings, wanted, printer, make, total=checked.count)
 
-    return work(options, _that_waits_for_nobody(task))
+    return work(options, _that_can_be_left(task))
 
 
-def _that_waits_for_nobody(task: Work) -> Work:
-    """End by Ctrl-C where it strikes before there is anything to go on with."""
+def _that_can_be_left(task: Work) -> Work:
+    """End well where Ctrl-C comes before there is anything to go on with."""
 
-    async def interruptible_task(printer: Printer) -> int:
+    async def leavable(printer: Printer) -> int:
         try:
             return await task(printer)
-        except KeyboardInterrupt:
+        except LeftEarly:
             tell("dpa: interrupted; nothing was started")
             return Exit.INTERRUPTED
 
-    return interruptible_task
+    return leavable
 
 
 def _only_checked(source: BatchSource, printer: Printer, options: Options) -> int:
@@ -151,7 +151,7 @@ def _checked(
 
     Raises:
         UsageError: It changed meanwhile.
-        KeyboardInterrupt: Ctrl-C.
+        LeftEarly: Ctrl-C.
     """
 
     def tell_of(bad: BadLine) -> None:

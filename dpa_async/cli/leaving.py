@@ -52,15 +52,21 @@ def _leave(again: str) -> None:
     os._exit(Exit.INTERRUPTED)
 
 
+class LeftEarly(Exception):  # noqa: N818 - it is no error
+    """Ctrl-C came before there was anything to drain."""
+
+
 @contextmanager
 def interruptible() -> Generator[None]:
-    """Have Ctrl-C raise here and now, where nothing is awaited for a while.
+    """Have Ctrl-C end this here and now, where nothing is awaited for a while.
 
     Raises:
-        KeyboardInterrupt: Where it strikes.
+        LeftEarly: It did.
     """
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
+    except KeyboardInterrupt:
+        raise LeftEarly from None
     finally:
         signal.signal(signal.SIGINT, usual)

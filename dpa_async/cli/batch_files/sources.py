@@ -75,6 +75,7 @@ def open_source(
 
     Raises:
         UsageError: It cannot be read, or how it is written cannot be told.
+        LeftEarly: Ctrl-C, while it was copied.
     """
     written = format or _format(path)
     name = "stdin" if path == STDIN else path
@@ -96,7 +97,7 @@ def _copied(path: str) -> IO[bytes]:
     """Copy what passes but once, to the end; Ctrl-C need not wait for that.
 
     Raises:
-        KeyboardInterrupt: It did not wait.
+        LeftEarly: Ctrl-C.
         OSError: It cannot be read, or there is no room.
     """
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever gets it
