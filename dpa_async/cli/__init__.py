@@ -23,4 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "dpa: the command line is an extra: pip install 'dpa-async[cli]'\n"
         )
         return Exit.CONFIGURATION
+    except KeyboardInterrupt:  # while it was still being loaded
+        return Exit.INTERRUPTED
     return app.main(arguments)

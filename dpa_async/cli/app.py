@@ -24,8 +24,11 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("outputs", "looking:outputs", _LOOKING, "Print the outputs of a run."),
     ("list", "looking:list_workflows", _LOOKING, "List the workflows."),
     ("vars", "looking:list_variables", _LOOKING, "List a workflow's parameters."),
+    ("listen", "listen:listen", _LOOKING, "Receive callbacks and print them."),
+    ("doctor", "doctor:doctor", _TRYING, "Check settings, connection, clock, token."),
     ("demo", "demo:demo", _TRYING, "Run hundreds of workflows on a simulator."),
     ("simulate", "simulate:simulate", _TRYING, "Serve a simulated platform."),
+    ("config", "config:app", _TRYING, "Write a settings file."),
 )
 
 _NAMES = frozenset(name for name, *_ in _COMMANDS)
@@ -52,6 +55,11 @@ app = App(
 )
 for _name, _path, _group, _help in _COMMANDS:
     app.command(f"{_HERE}.{_path}", name=_name, group=_group, help=_help)
+app.command(
+    f"{_HERE}.completion:install",
+    name="--install-completion",
+    help="Install completion for your shell.",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
