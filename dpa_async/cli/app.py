@@ -73,14 +73,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words:
         tell("usage: dpa COMMAND; dpa --help lists the commands")
         return Exit.USAGE
-    if words[0] in _NAMES:
-        app[words[0]].help = None  # its docstring says more than the list of commands
+    _load(words[0])
     try:
         code = app(words)
     except CycloptsError as error:
         _tell_usage(error)
         return Exit.USAGE
     return code if isinstance(code, int) else Exit.SUCCEEDED
+
+
+def _load(name: str) -> None:
+    """Import a command, and have it say more of itself than the list of commands.
+
+    Raises:
+        ImportError: What it rests on cannot be imported.
+    """
+    if name not in _NAMES:
+        return
+    try:
+        app[name].help = None  # then its docstring is shown
+    except ImportError as error:
+        cause = error.__cause__ or error
+    else:
+        return
+    raise cause
 
 
 def _tell_usage(error: CycloptsError) -> None:

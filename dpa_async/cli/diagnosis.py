@@ -245,10 +245,11 @@ def _clock(answers: _Answers) -> Iterator[Finding]:
 
 
 def _span(span: timedelta) -> str:
-    for unit, seconds in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if span.total_seconds() >= seconds:
-            return f"{span.total_seconds() / seconds:.1f} {unit}"
-    return f"{span.total_seconds():.0f} seconds"
+    seconds = round(span.total_seconds())
+    for unit, length in (("days", 86_400), ("hours", 3_600)):
+        if seconds >= 0.95 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds // 60} minutes"
 
 
 def _token(problem: DPAError | None, answers: _Answers) -> Iterator[Finding]:

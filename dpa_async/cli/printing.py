@@ -130,7 +130,12 @@ class Printer:
         from rich.console import Console  # noqa: PLC0415
 
         if self._console is None:
-            self._console = Console(highlight=False, markup=False, emoji=False)
+            self._console = Console(
+                highlight=False,
+                markup=False,
+                emoji=False,
+                color_system=None if os.environ.get("NO_COLOR") else "auto",
+            )
         with self._console.capture() as captured:
             self._console.print(renderable, end="", soft_wrap=soft_wrap)
         self._write(captured.get())

@@ -27,7 +27,7 @@ def run(
     /,
     *,
     param: Pairs = (),
-    params: str | None = None,
+    params: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     timeout: Timeout = None,
     outputs: Annotated[bool, Parameter(negative="--no-outputs")] = True,
     validate: Annotated[bool, Parameter(negative="")] = False,
@@ -113,6 +113,7 @@ async def _on_platform(
         Runner(client) as runner,
         draining(runner) as told,
     ):
+        telling = asyncio.create_task(_tell_when(told))
         try:
             return await act(runner)
         except DPAError as error:
@@ -120,16 +121,29 @@ async def _on_platform(
                 raise
             _interrupted(printer, error)
             return Exit.INTERRUPTED
+        except asyncio.CancelledError:
+            tell(
+                "dpa: left at once: a run may have been started; see the workflow on "
+                "the platform"
+            )
+            raise
+        finally:
+            telling.cancel()
+
+
+async def _tell_when(told: asyncio.Event) -> None:
+    await told.wait()
+    tell("dpa: interrupted; what is out is finished first (Ctrl-C again: at once)")
 
 
 def _interrupted(printer: Printer, error: DPAError) -> None:
     if error.ref is not None:
-        tell(f"dpa: interrupted; the run goes on: dpa wait {error.ref}")
+        tell(f"dpa: the run goes on: dpa wait {error.ref}")
         printer.record({**records.of_run(error.ref), "status": None})
     elif isinstance(error, SubmissionUncertainError):
         printer.problem(error)
     else:
-        tell("dpa: interrupted; nothing was started")
+        tell("dpa: nothing was started")
 
 
 def _ended(printer: Printer, result: RunResult) -> int:

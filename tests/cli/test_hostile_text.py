@@ -1,0 +1,106 @@
+"""What comes from the platform is shown on a terminal, and never obeyed by it."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+from conftest import COMMAND
+from served_platform import TIMEOUT, served
+
+from dpa_async.simulator import Fault, SimulatedWorkflow
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J[red]x[/red] \u202egpj.exe\u2066 \x9b31m\x7f\r\b"
+SHOWN = r"\x1b]0;owned\x07\x1b[2J[red]x[/red] \u202egpj.exe\u2066 \x9b31m\x7f\x0d\x08"
+OURS = re.compile(r"\x1b\[[0-9;]*m")  # colours, by rich
+
+
+@pytest.fixture(scope="module")
+def environment():
+    workflow = SimulatedWorkflow(
+        "wf",
+        duration=0.05,
+        name=HOSTILE,
+        variables=[HOSTILE],
+        outputs=[(HOSTILE, HOSTILE), (HOSTILE, f"a\n{HOSTILE}")],
+        fails=True,
+    )
+    with served(workflow) as (simulator, environment):
+        message = {"code": 999, "message": HOSTILE, "data": None}
+        body = json.dumps(message).encode()
+        simulator.faults.add("getProcessRunStatus", Fault.garbage(body), calls={9})
+        yield os.environ | environment | {"COLUMNS": "300", "TERM": "xterm-256color"}
+
+
+def on_a_terminal(environment, *words):
+    """Everything that `dpa` writes where both of its streams are a terminal."""
+    ours, its = pty.openpty()
+    child = subprocess.Popen(
+        [*COMMAND, *words], env=environment, stdin=its, stdout=its, stderr=its
+    )
+    os.close(its)
+    said = b""
+    while True:
+        try:
+            said += os.read(ours, 65_536)
+        except OSError:  # the other end is closed
+            break
+    os.close(ours)
+    child.wait(TIMEOUT)
+    return said.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("vars", "wf"),
+        ("run", "wf"),
+        ("list", "-o", "json"),
+        ("run", "wf", "-o", "jsonl"),
+    ],
+    ids=" ".join,
+)
+def test_a_terminal_is_told_what_there_is(environment, words):
+    said = OURS.sub("", on_a_terminal(environment, *words))
+    assert "owned" in said
+    assert not [char for char in said if not (char.isprintable() or char == "\n")]
+    if "-o" not in words:
+        assert SHOWN in said
+
+
+def test_colours_are_for_who_wants_them(environment):
+    assert OURS.search(on_a_terminal(environment, "list"))
+    assert not OURS.search(on_a_terminal(environment | {"NO_COLOR": "1"}, "list"))
+
+
+def test_errors_are_shown_alike(dpa, platform):
+    simulator, _ = platform
+    body = json.dumps({"code": 999, "message": HOSTILE, "data": None}).encode()
+    for fault in (Fault.garbage(body), Fault.garbage(HOSTILE.encode())):
+        simulator.faults.add("listAll", fault)
+        done = dpa("list")
+        simulator.faults.clear()
+        assert done.code == 1
+        assert "owned" in done.err
+        assert "[red]x[/red]" in done.err
+        assert not [c for c in done.err if not (c.isprintable() or c == "\n")]
+
+
+def test_json_says_the_same_as_ever(environment):
+    done = subprocess.run(
+        [*COMMAND, "list"], env=environment, capture_output=True, check=True
+    )
+    assert json.loads(done.stdout)["name"] == HOSTILE.strip()
+
+
+def test_any_character_goes_through_any_encoding(environment):
+    done = subprocess.run(
+        [*COMMAND, "list", "-o", "table"],
+        env=environment | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.isascii()
