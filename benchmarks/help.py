@@ -19,7 +19,7 @@ HELP = [sys.executable, "-m", "dpa_async", "--help"]
 
 def cpu(command: list[str]) -> float:
     """Seconds of CPU, user and system, that a process took."""
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     assert child.returncode == 0
