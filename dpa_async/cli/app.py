@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group
 
 from dpa_async.cli.exits import Exit
-from dpa_async.cli.printing import prepare_streams, tell
+from dpa_async.cli.printing import prepare_streams, show_traceback, tell
 
 _HERE = "dpa_async.cli"
 _RUNS = Group("Runs", sort_key=1)
@@ -69,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line's words; None: those of this process.
     """
     prepare_streams()
+    sys.excepthook = show_traceback
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words:
         tell("usage: dpa COMMAND; dpa --help lists the commands")
@@ -91,10 +92,12 @@ def _load(name: str) -> None:
     if name not in _NAMES:
         return
     try:
-        app[name].help = None  # then its docstring is shown
+        command = app[name]
     except ImportError as error:
         cause = error.__cause__ or error
     else:
+        if command.default_command is not None:
+            command.help = None  # then its docstring is shown
         return
     raise cause
 

@@ -1,11 +1,11 @@
 """The command `config init`: a settings file to begin with."""
 
-import getpass
 import json
 import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from dpa_async.cli.deployment import usual_file
 from dpa_async.cli.exits import Exit
 from dpa_async.cli.options import NO_OPTIONS, Options
-from dpa_async.cli.printing import Printer
+from dpa_async.cli.printing import Printer, tell, write
 from dpa_async.cli.working import UsageError, work
 
 app = App(name="config", help="Write a settings file.", help_format="plaintext")
@@ -66,12 +66,12 @@ def init(
         options: Of every command.
     """
 
-    async def task(printer: Printer) -> int:
+    def task(printer: Printer) -> int:
         path = options.config or usual_file()
         if path.exists() and not force:
             msg = f"{path} is there already: --force replaces it"
             raise UsageError(msg)
-        asks = sys.stdin is not None and sys.stdin.isatty() if ask is None else ask
+        asks = _on_a_terminal() if ask is None else ask
         _write(path, _text(_asked() if asks else {}))
         printer.talk(f"written: {path}; `dpa doctor` tells whether it works")
         printer.record({"path": str(path)})
@@ -80,22 +80,41 @@ def init(
     return work(options, task)
 
 
+def _on_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _asked() -> dict[str, str]:
-    """Ask on the terminal; nothing that is answered is echoed by us."""
-    sys.stderr.write("Empty answers can be filled in later.\n")
-    answers = {
-        "base_url": _line("The platform's address (https://host:port): "),
-        "client_id": _line("Client id 「应用ID」: "),
-        "client_secret": getpass.getpass("Client secret 「应用secret」 (not shown): "),
-        "execute_urls": _line(f"Template of execute URLs, such as {_EXAMPLE}: "),
-    }
-    return {name: answer.strip() for name, answer in answers.items()}
+    """Ask on the terminal; the secret is not echoed.
+
+    Raises:
+        UsageError: There are no answers.
+    """
+    tell("Empty answers can be filled in later.")
+    try:
+        answers = {
+            "base_url": _line("The platform's address (https://host:port): "),
+            "client_id": _line("Client id 「应用ID」: "),
+            "client_secret": getpass("Client secret 「应用secret」 (not shown): "),
+            "execute_urls": _line(f"Template of execute URLs, such as {_EXAMPLE}: "),
+        }
+    except EOFError:
+        msg = "nothing was written: the answers ended"
+    else:
+        return {name: answer.strip() for name, answer in answers.items()}
+    raise UsageError(msg)
 
 
 def _line(question: str) -> str:
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline()
+    """Ask for a line.
+
+    Raises:
+        EOFError: Standard input has ended.
+    """
+    write(sys.stderr, question)
+    if answer := sys.stdin.readline():
+        return answer
+    raise EOFError
 
 
 def _text(answers: Mapping[str, str]) -> str:

@@ -96,12 +96,17 @@ class _Answers:
 
 async def diagnose(settings: Settings) -> AsyncGenerator[Finding]:
     """Look at the way to a platform, step by step."""
-    for url in dict.fromkeys((settings.auth_base_url, settings.base_url)):
-        if url is not None:
-            async for finding in _way(settings, settings.proxy or url):
-                yield finding
-                if finding.ok is False:
-                    return
+    ways = {settings.auth_base_url: "auth_base_url", settings.base_url: "base_url"}
+    if settings.proxy is not None:
+        ways = {settings.proxy: "proxy"}
+    for url, meant in ways.items():
+        if url is None:
+            continue
+        findings = await _way(settings, url, meant)
+        for finding in findings:
+            yield finding
+        if findings[-1].ok is False:
+            return
     answers = _Answers(AiohttpBackend(settings))
     try:
         async for finding in _conversation(settings, answers):
@@ -110,12 +115,11 @@ async def diagnose(settings: Settings) -> AsyncGenerator[Finding]:
         await answers.aclose()
 
 
-async def _way(settings: Settings, url: str) -> AsyncIterator[Finding]:
-    """Look at name, port and TLS of an address."""
+async def _way(settings: Settings, url: str, meant: str) -> list[Finding]:
+    """Look at name, port and TLS of an address; `meant` is the setting it is from."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (_HTTPS if parts.scheme == "https" else _HTTP)
-    meant = "proxy" if settings.proxy else "base_url"
     seconds = settings.connect_timeout
     loop = asyncio.get_running_loop()
     try:
@@ -124,13 +128,15 @@ async def _way(settings: Settings, url: str) -> AsyncIterator[Finding]:
     except OSError as error:
         words = f"{host} has no address ({_words(error, seconds)})"
         advice = f"check {meant}, and that this machine's DNS or VPN knows that name"
-        yield Finding("dns", False, f"{words}: {advice}")
-        return
+        return [Finding("dns", False, f"{words}: {advice}")]
     addresses = ", ".join(dict.fromkeys(str(entry[4][0]) for entry in found))
-    yield Finding("dns", True, f"{host} is {addresses}")
-    yield await _port(host, port, meant, seconds)
-    if parts.scheme == "https" and not settings.proxy:
-        yield await _tls(settings, host, port)
+    findings = [
+        Finding("dns", True, f"{host} is {addresses}"),
+        await _port(host, port, meant, seconds),
+    ]
+    if findings[-1].ok and parts.scheme == "https" and meant != "proxy":
+        findings.append(await _tls(settings, host, port, meant))
+    return findings
 
 
 async def _port(host: str, port: int, meant: str, seconds: float) -> Finding:
@@ -143,7 +149,7 @@ async def _port(host: str, port: int, meant: str, seconds: float) -> Finding:
     return Finding("tcp", True, f"{host} port {port} can be reached")
 
 
-async def _tls(settings: Settings, host: str, port: int) -> Finding:
+async def _tls(settings: Settings, host: str, port: int, meant: str) -> Finding:
     seconds = settings.connect_timeout
     if settings.ssl is False:
         return Finding("tls", None, "certificates are not checked: ssl is false")
@@ -166,7 +172,7 @@ async def _tls(settings: Settings, host: str, port: int) -> Finding:
         return Finding(
             "tls",
             False,
-            f"port {port} of {host} does not speak TLS ({words}): check that base_url "
+            f"port {port} of {host} does not speak TLS ({words}): check that {meant} "
             "is to begin with https, and its port",
         )
     return Finding("tls", True, f"the certificate of {host} is accepted")

@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, TextIO, TypeAlias, cast
 
 from dpa_async.cli.options import Format, Options
@@ -144,6 +145,16 @@ class Printer:
 def tell(text: str) -> None:
     """Write a line for a person on stderr."""
     write(sys.stderr, shown(text) + "\n")
+
+
+def show_traceback(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Show what nobody caught; an exception can quote the platform, too."""
+    from traceback import format_exception  # noqa: PLC0415 - seldom needed
+
+    for line in shown_lines("".join(format_exception(kind, error, traceback))):
+        write(sys.stderr, line + "\n")
 
 
 def write(stream: TextIO | None, text: str) -> None:

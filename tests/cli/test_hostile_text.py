@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import subprocess
+import sys
 
 import pytest
 from conftest import COMMAND
@@ -104,3 +105,15 @@ def test_any_character_goes_through_any_encoding(environment):
         check=True,
     )
     assert done.stdout.isascii()
+
+
+def test_a_traceback_of_ours_is_shown_alike():
+    code = (
+        "import sys; from dpa_async.cli import main, app; main([]); "
+        "raise RuntimeError('\\x1b[2J\\u202e')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == [r"RuntimeError: \x1b[2J\u202e", ""]

@@ -172,6 +172,14 @@ def test_config_init_asks_on_a_terminal_and_shows_no_secret(environ, tmp_path):
     assert settings.execute_urls == answers[3]
 
 
+def test_config_init_without_answers_writes_nothing(process, tmp_path):
+    file = tmp_path / "mine.toml"
+    done = process("config", "init", "--ask", "--config", str(file))
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith("nothing was written: the answers ended")
+    assert not file.exists()
+
+
 def test_listen_prints_what_calls_back(start):
     child = start("listen", "-n", "2", "--reply", "OK")
     url = child.stderr.readline().split()[1]
