@@ -5,7 +5,7 @@ from datetime import datetime
 from dpa_async.cli.printing import Record
 from dpa_async.models import InputVariable, NodeOutput, RunRef, RunResult, Workflow
 
-WORKFLOW_COLUMNS = ("id", "name", "status", "created_by", "updated_at")
+WORKFLOW_COLUMNS = ("id", "name", "status", "updated_at")
 VARIABLE_COLUMNS = ("name", "type")
 OUTPUT_COLUMNS = ("node", "result")
 

@@ -177,3 +177,17 @@ def test_a_token_that_is_not_taken(dpa, platform):
     simulator.faults.clear()
     assert where == "listAll"
     assert "does not take its own token" in says
+
+
+@pytest.mark.parametrize(("known", "ok"), [("good", True), ("elsewhere", None)])
+def test_execute_urls_of_single_workflows_are_counted(
+    dpa, environ, tmp_path, known, ok
+):
+    file = tmp_path / "dpa.toml"
+    file.write_text(f'[workflows]\n{known} = "/run/{known}"\n')
+    environ.delenv("DPA_EXECUTE_URL")
+    done = dpa("doctor", "--config", str(file))
+    assert done.code == 0
+    last = lines_of(done)[-1]
+    assert (last["check"], last["ok"]) == ("execute_urls", ok)
+    assert f"known of {int(bool(ok))} of 4 workflows" in last["says"]

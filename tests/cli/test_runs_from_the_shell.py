@@ -64,7 +64,7 @@ def test_a_list_and_a_workflows_parameters(dpa):
 
 def test_tables_are_for_people(dpa):
     lines = dpa("list", "-o", "table").out.splitlines()
-    assert lines[0].split() == ["id", "name", "status", "created_by", "updated_at"]
+    assert lines[0].split() == ["id", "name", "status", "updated_at"]
     assert any(line.split()[:2] == ["good", "good"] for line in lines)
     done = dpa("run", "good", "-p", "n=1", "-o", "table")
     fields = dict(line.split(maxsplit=1) for line in done.out.splitlines())
