@@ -36,7 +36,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Two strict type checkers: each sees what the other does not."""
-    install(session, "types", "-e", ".[speed]")
+    install(session, "types", "-e", ".[speed,cli]")
     session.run("mypy")
     # What is checked is decided by the pinned version, not by what is newest today.
     session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
@@ -52,7 +52,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests with branch coverage and its gate; with words of yours, without."""
-    install(session, "tests", "-e", ".[speed]")
+    install(session, "tests", "-e", ".[speed,cli]")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -66,14 +66,14 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The README's and docs' blocks, against the package as a user installs it."""
-    install(session, "docs", ".")
+    install(session, "docs", ".[cli]")
     session.run("pytest", "tests/docs", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or the one that is named, with its words."""
-    session.install(".[speed]")
+    session.install(".[speed,cli]")
     if session.posargs:
         session.run("python", *session.posargs)
         return
@@ -86,7 +86,7 @@ def dev(session: nox.Session) -> None:
     """Make the environment that nox itself runs in ready for work on the project."""
     session.run(
         *(sys.executable, "-m", "pip", "install", "--quiet"),
-        *("-e", ".[speed]", *nox.project.dependency_groups(PROJECT, "dev")),
+        *("-e", ".[speed,cli]", *nox.project.dependency_groups(PROJECT, "dev")),
         external=True,
     )
 
@@ -94,7 +94,7 @@ def dev(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """10,000 random faults, cancels and time-outs; `nox -s soak -- 500 seed` others."""
-    install(session, "tests", "-e", ".[speed]")
+    install(session, "tests", "-e", ".[speed,cli]")
     drawn = ["10000", secrets.token_hex(4)]
     cases, seed = [*session.posargs, *drawn[len(session.posargs) :]]
     session.run(

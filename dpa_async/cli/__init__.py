@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 from dpa_async.cli.exits import Exit
 
-_EXTRA = frozenset({"cyclopts", "rich"})
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give the process's exit code; raises nothing of its own.
@@ -17,10 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from dpa_async.cli import app  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        if error.name != "cyclopts":  # rich comes with it
             raise
         sys.stderr.write(
             "dpa: the command line is an extra: pip install 'dpa-async[cli]'\n"
         )
         return Exit.CONFIGURATION
+    except KeyboardInterrupt:  # while it was still being loaded
+        return Exit.INTERRUPTED
     return app.main(arguments)

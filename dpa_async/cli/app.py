@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group
 
 from dpa_async.cli.exits import Exit
-from dpa_async.cli.printing import prepare_streams, tell
+from dpa_async.cli.printing import prepare_streams, show_traceback, tell
 
 _HERE = "dpa_async.cli"
 _RUNS = Group("Runs", sort_key=1)
@@ -28,8 +28,11 @@ _COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("outputs", "looking:outputs", _LOOKING, "Print the outputs of a run."),
     ("list", "looking:list_workflows", _LOOKING, "List the workflows."),
     ("vars", "looking:list_variables", _LOOKING, "List a workflow's parameters."),
+    ("listen", "listen:listen", _LOOKING, "Receive callbacks and print them."),
+    ("doctor", "doctor:doctor", _TRYING, "Check settings, connection, clock, token."),
     ("demo", "demo:demo", _TRYING, "Run hundreds of workflows on a simulator."),
     ("simulate", "simulate:simulate", _TRYING, "Serve a simulated platform."),
+    ("config", "config:app", _TRYING, "Write a settings file."),
 )
 
 _NAMES = frozenset(name for name, *_ in _COMMANDS)
@@ -56,6 +59,11 @@ app = App(
 )
 for _name, _path, _group, _help in _COMMANDS:
     app.command(f"{_HERE}.{_path}", name=_name, group=_group, help=_help)
+app.command(
+    f"{_HERE}.completion:install",
+    name="--install-completion",
+    help="Install completion for your shell.",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,18 +73,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line's words; None: those of this process.
     """
     prepare_streams()
+    sys.excepthook = show_traceback
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words:
         tell("usage: dpa COMMAND; dpa --help lists the commands")
         return Exit.USAGE
-    if words[0] in _NAMES:
-        app[words[0]].help = None  # its docstring says more than the list of commands
+    _load(words[0])
     try:
         code = app(words)
     except CycloptsError as error:
         _tell_usage(error)
         return Exit.USAGE
     return code if isinstance(code, int) else Exit.SUCCEEDED
+
+
+def _load(name: str) -> None:
+    """Import a command, and have it say more of itself than the list of commands.
+
+    Raises:
+        ImportError: What it rests on cannot be imported.
+    """
+    if name not in _NAMES:
+        return
+    try:
+        command = app[name]
+    except ImportError as error:
+        cause = error.__cause__ or error
+    else:
+        if command.default_command is not None:
+            command.help = None  # then its docstring is shown
+        return
+    raise cause
 
 
 def _tell_usage(error: CycloptsError) -> None:

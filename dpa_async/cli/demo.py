@@ -14,6 +14,7 @@ from dpa_async.calls import run_many
 from dpa_async.cli.exits import Exit
 from dpa_async.cli.options import NO_OPTIONS, Options
 from dpa_async.cli.printing import tell
+from dpa_async.cli.safe_text import shown
 from dpa_async.cli.words import Count
 from dpa_async.cli.working import loop_factory
 from dpa_async.client import DPAClient
@@ -188,7 +189,7 @@ def _summarise(tally: Tally) -> None:
         nodes = {node.node_name: node.result for node in result.outputs}
         print(f"  {result.ref}\n    outputs {nodes}")
     for failure in tally.failures[:_EXAMPLES]:
-        print(f"  failed: {failure}")
+        print(f"  failed: {shown(failure)}")
     print(
         f"{tally.total} runs, {len(tally.failures)} failures, "
         f"{tally.requests / tally.total:.1f} requests per run, {tally.seconds:.1f} s"

@@ -1,5 +1,9 @@
 """Commands that only look: `status`, `outputs`, `list` and `vars`."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from dpa_async.cli import records
 from dpa_async.cli.deployment import settings_of
 from dpa_async.cli.exits import Exit
@@ -35,7 +39,11 @@ def status(ref: Ref, /, *, options: Options = NO_OPTIONS) -> int:
 
 
 def outputs(
-    ref: Ref, /, *, designated: bool = False, options: Options = NO_OPTIONS
+    ref: Ref,
+    /,
+    *,
+    designated: Annotated[bool, Parameter(negative="")] = False,
+    options: Options = NO_OPTIONS,
 ) -> int:
     """Print the outputs of a run's api and shell nodes.
 

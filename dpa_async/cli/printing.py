@@ -4,7 +4,8 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO, TypeAlias, cast
 
 from dpa_async.cli.options import Format, Options
 from dpa_async.cli.safe_text import json_text, shown, shown_lines
@@ -76,6 +77,10 @@ class Printer:
         else:
             self._write(self._json(record) + "\n")
 
+    def text(self, line: str) -> None:
+        """Print a line that has its form already, in place of a table's row."""
+        self._write(shown(line) + "\n")
+
     def talk(self, text: str) -> None:
         """Tell a person something, on stderr; nothing when quiet."""
         if not self._quiet:
@@ -102,7 +107,7 @@ class Printer:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for column in columns:
             table.add_column(Text(column), overflow="fold")
         for row in rows:
@@ -126,7 +131,12 @@ class Printer:
         from rich.console import Console  # noqa: PLC0415
 
         if self._console is None:
-            self._console = Console(highlight=False, markup=False, emoji=False)
+            self._console = Console(
+                highlight=False,
+                markup=False,
+                emoji=False,
+                color_system=None if os.environ.get("NO_COLOR") else "auto",
+            )
         with self._console.capture() as captured:
             self._console.print(renderable, end="", soft_wrap=soft_wrap)
         self._write(captured.get())
@@ -135,6 +145,16 @@ class Printer:
 def tell(text: str) -> None:
     """Write a line for a person on stderr."""
     write(sys.stderr, shown(text) + "\n")
+
+
+def show_traceback(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Show what nobody caught; an exception can quote the platform, too."""
+    from traceback import format_exception  # noqa: PLC0415 - seldom needed
+
+    for line in shown_lines("".join(format_exception(kind, error, traceback))):
+        write(sys.stderr, line + "\n")
 
 
 def write(stream: TextIO | None, text: str) -> None:
@@ -172,8 +192,16 @@ def _cell(value: object) -> str:
 
 
 def _lines(value: object) -> list[str]:
-    if value is None:
-        return ["-"]
-    if isinstance(value, str):
-        return shown_lines(value)
-    return shown_lines(json_text(value, ascii_only=False))
+    match value:
+        case None:
+            return ["-"]
+        case str():
+            return shown_lines(value)
+        case dict():
+            parts = cast("dict[str, object]", value).values()
+            return shown_lines(": ".join("-" if p is None else str(p) for p in parts))
+        case list():
+            items = cast("list[object]", value)
+            return [line for item in items for line in _lines(item)] or ["-"]
+        case _:
+            return [str(value)]

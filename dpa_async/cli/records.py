@@ -5,15 +5,7 @@ from datetime import datetime
 from dpa_async.cli.printing import Record
 from dpa_async.models import InputVariable, NodeOutput, RunRef, RunResult, Workflow
 
-WORKFLOW_COLUMNS = (
-    "id",
-    "name",
-    "status",
-    "step_count",
-    "created_by",
-    "created_at",
-    "updated_at",
-)
+WORKFLOW_COLUMNS = ("id", "name", "status", "updated_at")
 VARIABLE_COLUMNS = ("name", "type")
 OUTPUT_COLUMNS = ("node", "result")
 

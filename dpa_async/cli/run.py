@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
@@ -27,7 +29,7 @@ def run(
     /,
     *,
     param: Pairs = (),
-    params: str | None = None,
+    params: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     timeout: Timeout = None,
     outputs: Annotated[bool, Parameter(negative="--no-outputs")] = True,
     validate: Annotated[bool, Parameter(negative="")] = False,
@@ -56,7 +58,7 @@ def run(
         options: Of every command.
     """
 
-    async def task(printer: Printer) -> int:
+    def task(printer: Printer) -> Coroutine[Any, Any, int]:
         given = {**_parameters_of(params), **dict(map(_pair, param))}
 
         async def act(runner: Runner) -> int:
@@ -77,7 +79,7 @@ def run(
             left = None if timeout is None else max(0.0, timeout - (clock() - began))
             return _ended(printer, await started.result(timeout=left, check=False))
 
-        return await _on_platform(options, printer, act)
+        return _on_platform(options, printer, act)
 
     return work(options, task)
 
@@ -94,12 +96,12 @@ def wait(ref: Ref, /, *, timeout: Timeout = None, options: Options = NO_OPTIONS)
         options: Of every command.
     """
 
-    async def task(printer: Printer) -> int:
+    def task(printer: Printer) -> Coroutine[Any, Any, int]:
         async def act(runner: Runner) -> int:
             attached = runner.attach(ref)
             return _ended(printer, await attached.result(timeout=timeout, check=False))
 
-        return await _on_platform(options, printer, act)
+        return _on_platform(options, printer, act)
 
     return work(options, task)
 
@@ -111,8 +113,9 @@ async def _on_platform(
     async with (
         DPAClient(settings_of(options)) as client,
         Runner(client) as runner,
-        draining(runner) as told,
+        _drained(runner) as told,
     ):
+        telling = asyncio.create_task(_tell_when(told))
         try:
             return await act(runner)
         except DPAError as error:
@@ -120,16 +123,36 @@ async def _on_platform(
                 raise
             _interrupted(printer, error)
             return Exit.INTERRUPTED
+        except asyncio.CancelledError:
+            tell(
+                "dpa: left at once: a run may have been started; see the workflow on "
+                "the platform"
+            )
+            raise
+        finally:
+            telling.cancel()
+
+
+def _drained(runner: Runner) -> AbstractAsyncContextManager[asyncio.Event]:
+    """Have Ctrl-C close the runner, where an event loop takes signals."""
+    if sys.platform == "win32":
+        return nullcontext(asyncio.Event())
+    return draining(runner)
+
+
+async def _tell_when(told: asyncio.Event) -> None:
+    await told.wait()
+    tell("dpa: interrupted; what is out is finished first (Ctrl-C again: at once)")
 
 
 def _interrupted(printer: Printer, error: DPAError) -> None:
     if error.ref is not None:
-        tell(f"dpa: interrupted; the run goes on: dpa wait {error.ref}")
+        tell(f"dpa: the run goes on: dpa wait {error.ref}")
         printer.record({**records.of_run(error.ref), "status": None})
     elif isinstance(error, SubmissionUncertainError):
         printer.problem(error)
     else:
-        tell("dpa: interrupted; nothing was started")
+        tell("dpa: nothing was started")
 
 
 def _ended(printer: Printer, result: RunResult) -> int:

@@ -20,8 +20,12 @@ def simulate(
 ) -> int:
     """Serve a simulated platform until interrupted.
 
-    It executes any workflow, for any client id and secret, and says on one line of
-    standard output where it listens.
+    It executes any workflow, and says on standard output where it listens: that is
+    the base URL. Its one application is made up:
+
+    DPA_CLIENT_ID='sim+App/0001=='
+    DPA_CLIENT_SECRET='made/Up+Secret/of+Nobody=='
+    DPA_EXECUTE_URL='/api/dpa/process/execute/{workflow_id}'
 
     $ dpa simulate
     $ dpa simulate --port 0 --shortest 10 --longest 60 --seed 7

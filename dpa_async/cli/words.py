@@ -17,7 +17,7 @@ def _check_ref(_: object, text: str | None) -> None:
         _ = RunRef.parse(text)
 
 
-def check_pairs(_: object, pairs: "tuple[str, ...]") -> None:
+def _check_pairs(_: object, pairs: "tuple[str, ...]") -> None:
     """See that each is NAME=VALUE.
 
     Raises:
@@ -30,7 +30,7 @@ def check_pairs(_: object, pairs: "tuple[str, ...]") -> None:
             raise ValueError(msg)
 
 
-def check_seconds(_: object, seconds: float | None) -> None:
+def _check_seconds(_: object, seconds: float | None) -> None:
     """See that it is a time to wait.
 
     Raises:
@@ -43,8 +43,13 @@ def check_seconds(_: object, seconds: float | None) -> None:
 
 Count: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 Ref: TypeAlias = Annotated[str, Parameter(validator=_check_ref)]
-Timeout: TypeAlias = Annotated[float | None, Parameter(validator=check_seconds)]
+Timeout: TypeAlias = Annotated[float | None, Parameter(validator=_check_seconds)]
 Pairs: TypeAlias = Annotated[
     tuple[str, ...],
-    Parameter(name=("--param", "-p"), validator=check_pairs, negative=""),
+    Parameter(
+        name=("--param", "-p"),
+        validator=_check_pairs,
+        negative="",
+        show_default=False,
+    ),
 ]

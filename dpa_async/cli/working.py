@@ -23,7 +23,9 @@ from dpa_async.errors import (
     SubmissionUncertainError,
 )
 
-Work: TypeAlias = Callable[[Printer], Coroutine[Any, Any, int]]
+Work: TypeAlias = Callable[[Printer], Coroutine[Any, Any, int] | int]
+"""Gives an exit code, or the coroutine that does: what it does before, such as asking
+on the terminal, is not on the event loop, and Ctrl-C ends it at once."""
 
 
 class UsageError(Exception):
@@ -51,7 +53,7 @@ def exit_of(error: DPAError) -> Exit:
 
 
 def work(options: Options, task: Work) -> int:
-    """Run a command's work on an event loop of its own; gives the exit code.
+    """Run a command's work, on an event loop of its own; gives the exit code.
 
     What goes wrong is told in a line, with the run or the submission that exists as
     data. uvloop is used where it is installed.
@@ -62,8 +64,7 @@ def work(options: Options, task: Work) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
-            with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                return runner.run(task(printer))
+            return _done(task(printer))
     except DPAError as error:
         printer.problem(error)
         return exit_of(error)
@@ -76,6 +77,13 @@ def work(options: Options, task: Work) -> int:
     except KeyboardInterrupt:
         tell("dpa: interrupted")
         return Exit.INTERRUPTED
+
+
+def _done(begun: Coroutine[Any, Any, int] | int) -> int:
+    if isinstance(begun, int):
+        return begun
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(begun)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
