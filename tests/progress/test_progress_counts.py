@@ -15,7 +15,7 @@ from dpa_async import (
     run_and_wait,
     run_many,
 )
-from dpa_async.events import Submitted
+from dpa_async.events import Looked, Submitted
 from dpa_async.progress import Progress
 from dpa_async.simulator import Fault, SimulatedWorkflow
 
@@ -215,20 +215,28 @@ def test_what_a_journal_has_finished_is_counted_and_what_it_has_open_runs(tmp_pa
         async with journaled(platform, tmp_path / "j") as (runner, _):
             async for _ in run_many(runner, requests[:8]):
                 pass
-            await runner.start("slow", key="open")
+            await runner.start("endless", key="open")
         progress = Progress(total=13)
-        async with journaled(platform, tmp_path / "j", observers=[progress]) as life:
-            every = [*requests, RunRequest("slow", key="open")]
-            async for outcome in run_many(life[0], every):
-                progress.add(outcome)
-                now = progress.snapshot()
-                assert now.succeeded <= 13
-                if outcome.request.key == "k11":
-                    assert now.running == 1
-            assert those_of(now) == {"succeeded": 13}
+        looked = asyncio.Event()
 
-    slow = SimulatedWorkflow("slow", duration=1.0)
-    lives(test, slow, *(SimulatedWorkflow(f"w{n}") for n in range(12)))
+        def on_look(event):
+            if isinstance(event, Looked) and event.ref.workflow_id == "endless":
+                looked.set()
+
+        observers = [progress, on_look]
+        every = [*requests, RunRequest("endless", key="open")]
+        async with (
+            journaled(platform, tmp_path / "j", observers=observers) as (runner, _),
+            run_many(runner, every) as batch,
+        ):
+            for _ in requests:
+                progress.add(await anext(batch))
+            await looked.wait()
+            assert those_of(progress.snapshot()) == {"succeeded": 12, "running": 1}
+        assert those_of(progress.snapshot()) == {"succeeded": 12, "left_running": 1}
+
+    endless = SimulatedWorkflow("endless", duration=float("inf"))
+    lives(test, endless, *(SimulatedWorkflow(f"w{n}") for n in range(12)))
 
 
 def test_runs_that_are_over_are_forgotten(in_memory):

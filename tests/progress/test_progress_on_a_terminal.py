@@ -10,7 +10,7 @@ import threading
 import pytest
 from pseudo_terminals import PseudoTerminal
 
-from dpa_async import DPAClient, Runner, RunRequest, run_many
+from dpa_async import DPAClient, Runner, RunRequest, WaitPolicy, run_many
 from dpa_async.progress import Progress
 from dpa_async.simulator import MemorySimulator
 
@@ -51,11 +51,12 @@ def test_a_batch_is_drawn_in_place_and_stays(terminal):
         platform = MemorySimulator(duration=(0.05, 0.3))
         progress = Progress(total=60, file=terminal.file, interval=0.05)
         requests = (RunRequest(f"w{n}") for n in range(60))
+        at_once = WaitPolicy(first_look=0.05)
         seen = set()
         async with (
             progress,
             DPAClient(platform.settings(), backend=platform) as client,
-            Runner(client, observers=[progress]) as runner,
+            Runner(client, wait=at_once, observers=[progress]) as runner,
         ):
             assert terminal.look()[0].endswith("  0/60  0%")
             async for outcome in run_many(runner, requests, concurrency=10):
