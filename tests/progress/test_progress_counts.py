@@ -180,10 +180,14 @@ def test_no_estimate_where_there_is_nothing_to_estimate_from(in_memory):
         unknown, known = Progress(), Progress(total=2)
         async with Runner(client, observers=[unknown, known]) as runner:
             run = await runner.start("w")
-            assert known.snapshot().seconds_left is None
+            assert known.snapshot().seconds_left is None  # nothing has ended
             await run
             await asyncio.sleep(2)
-            assert known.snapshot().seconds_left is not None
+            assert known.snapshot().seconds_left is None  # nothing runs
+            await runner.start("other")
+            await asyncio.sleep(1)
+            # 5 s and the lag of the look that saw the first end, less 1 s
+            assert 4.0 <= known.snapshot().seconds_left <= 6.5
             assert unknown.snapshot().seconds_left is None
 
     in_memory(test, duration=5.0)
@@ -250,9 +254,11 @@ def test_runs_that_are_over_are_forgotten(in_memory):
         progress = Progress(total=500)
         requests = (RunRequest(f"w{n}") for n in range(500))
         async with Runner(client, observers=[progress, keep]) as runner:
+            done = 0
             async for outcome in run_many(runner, requests, concurrency=10):
                 del outcome  # nor is it given to `add`
-                if len(seen) % 50 == 0:
+                done += 1
+                if done % 100 == 0:
                     gc.collect()
                     assert sum(ref() is not None for ref in seen) < 60
         assert those_of(progress.snapshot()) == {"succeeded": 500}
