@@ -34,7 +34,7 @@ _Fate: TypeAlias = Literal["succeeded", "failed", "uncertain", "not started", "l
 _SLOWEST = 3
 _WINDOW = 15.0  # seconds, for what is so much per second
 _SAMPLED = 1.0  # seconds between two samples, and between two surveys, at the least
-_SURVEYED = 20_000  # open runs and lanes for each second between two surveys
+_SURVEYED = 10_000  # open runs and lanes for each second between two surveys
 
 
 class Counts:
@@ -88,7 +88,11 @@ class Counts:
             self._end(event)
         elif isinstance(event, OutputsRead):
             self._reads += 1
-        elif isinstance(event, Uncertain):
+        else:
+            self._take_trouble(event)
+
+    def _take_trouble(self, event: RunEvent) -> None:
+        if isinstance(event, Uncertain):
             self._doubt(event.submission.key)
         elif isinstance(event, Detached):
             self._leave(event.ref)

@@ -77,7 +77,7 @@ class Lanes:
         self._of_all = of_all + share * (duration - of_all)
 
     def left(self, now: float, *, running: int, unread: int) -> float | None:
-        """Estimate the seconds until all is done; None: nothing is known yet.
+        """Estimate the seconds until all is done; None: there is nothing to go by.
 
         No sooner than the longest lane is done, one run after the other; and no sooner
         than so many runs at once get through all the work. How the requests that are
@@ -89,7 +89,7 @@ class Lanes:
             unread: Requests that are in no lane yet.
         """
         of_all = self._of_all
-        if of_all is None:
+        if of_all is None or not running:
             return None
         work, longest = unread * of_all, 0.0
         for workflow_id, lane in self._lanes.items():
@@ -100,4 +100,4 @@ class Lanes:
                 left += abs(usual - (now - lane.since))
             work += left
             longest = max(longest, left)
-        return max(longest, work / max(running, 1))
+        return max(longest, work / running)

@@ -85,7 +85,7 @@ class Progress:
         """Begin to show it."""
         counts = self._counts or self._begin()
         # A process without a console has no standard error.
-        file: TextIO | None = self._file or sys.stderr
+        file: TextIO | None = sys.stderr if self._file is None else self._file
         if file is not None:
             self._form = form_for(file)
             if isinstance(self._form, OnTerminal):

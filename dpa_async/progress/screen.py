@@ -95,8 +95,7 @@ class Screen:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            self._lines = lines
-            self._draw()
+            self._draw(lines)
         finally:
             self._lock.release()
 
@@ -119,13 +118,13 @@ class Screen:
                 self._is_drawn = False
             self._lines = ()
 
-    def _draw(self) -> None:
+    def _draw(self, lines: Sequence[str]) -> None:
         start = self._to_start() if self._is_drawn else ""
         if self._within_line:
             start, self._within_line = "\r\n", False
-        text = f"{_TO_END_OF_LINE}\r\n".join(self._lines)
+        text = f"{_TO_END_OF_LINE}\r\n".join(lines)
+        self._lines, self._is_drawn = lines, True
         self._put(start + text + _TO_END_OF_SCREEN)
-        self._is_drawn = True
 
     def _to_start(self) -> str:
         """Go to where the lines begin: in a window made narrower they take more."""
@@ -154,5 +153,5 @@ class Screen:
             if self._lines and not self._within_line:
                 stream.flush()
                 with suppress(OSError, ValueError):
-                    self._draw()
+                    self._draw(self._lines)
         return written

@@ -24,6 +24,7 @@ PUBLIC_MODULES = (
     "dpa_async.draining",
     "dpa_async.events",
     "dpa_async.journal",
+    "dpa_async.progress",
     "dpa_async.simulator",
 )
 
