@@ -1,6 +1,7 @@
 """All runs on time: a lane for each workflow, drawn one by one or in columns."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from dpa_async.report.bins import (
     COLUMNS,
@@ -9,6 +10,7 @@ from dpa_async.report.bins import (
     marks,
     occupancy,
     path,
+    with_moments,
 )
 from dpa_async.report.lines import Contents, Group, Line
 from dpa_async.report.markup import Html, element, join, percent, text
@@ -20,8 +22,8 @@ ONE_BY_ONE = 1_000
 """Up to so many runs each is drawn by itself."""
 
 _LEAST_WIDTH = 0.0025  # of the picture; what is shorter could not be seen
-_NARROWEST = 0.0005  # what takes no time is counted, too
 _LEAST_FAILURE = 7  # of HEIGHT: failures are what is looked for
+_LEAST_SUCCESS = 3
 _NAME = 60  # characters of a name in a picture
 
 
@@ -75,22 +77,21 @@ def _axis(scale: TimeScale) -> Html:
     cuts = [
         element(
             "rect",
-            element("title", text(f"nothing for {seconds(after.begin - one.end)}")),
+            element("title", text(f"cut out: {seconds(after.begin - one.end)}")),
             class_="cut",
             x=percent(one.right),
             y=18,
             width=percent(after.left - one.right),
             height="100%",
         )
-        for one, after in zip(scale.stretches, scale.stretches[1:], strict=False)
+        for one, after in pairwise(scale.stretches)
     ]
     return element("svg", *cuts, *lines, *labels)
 
 
 def _all_at_once(drawn: Iterable[Line], scale: TimeScale) -> Html:
     """Draw how many runs went on at once."""
-    going = [line for line in drawn if line.end != line.begin]
-    columns = occupancy(_places(going, scale))
+    columns = occupancy(_places(drawn, scale))
     most = max(columns, default=0.0)
     words = f"At once, {most:.0f} at most"
     area = element("path", d=path(heights(columns, most or 1.0, 1)), class_="all")
@@ -164,18 +165,23 @@ def _words(group: Group) -> str:
 
 def _bar(line: Line, scale: TimeScale) -> Html:
     left, right = _place(line, scale)
-    run = line.run
-    name = (run.key or (run.ref.run_id if run.ref else run.workflow_id))[:_NAME]
-    took = "" if line.took is None else f", {seconds(line.took)}"
+    # Most runs succeed: their titles would be a third of the page.
+    plain = line.run.state is RunState.SUCCEEDED
     return element(
         "rect",
-        element("title", text(f"{name}: {run.state.value}{took}")),
-        class_=SHORT[run.state],
+        text("") if plain else element("title", text(_title(line))),
+        class_=SHORT[line.run.state],
         data_i=line.number,
         x=percent(min(left, 1.0 - _LEAST_WIDTH)),
         width=percent(max(right - left, _LEAST_WIDTH)),
-        height="100%",
     )
+
+
+def _title(line: Line) -> str:
+    run = line.run
+    name = run.key or (run.ref.run_id if run.ref else run.workflow_id)
+    took = "" if line.took is None else f", {seconds(line.took)}"
+    return f"{name[:_NAME]}: {run.state.value}{took}"
 
 
 def _columns(
@@ -191,7 +197,7 @@ def _columns(
     layers = [element("path", class_="f", d=path(failed))]
     below = failed
     for state in (RunState.RUNNING, RunState.SUCCEEDED):
-        tall = _tall(by_state[state], scale, most, 1)
+        tall = _tall(by_state[state], scale, most, _LEAST_SUCCESS)
         layers.append(element("path", class_=SHORT[state], d=path(tall, below)))
         below = [min(a + b, HEIGHT) for a, b in zip(below, tall, strict=True)]
     for state in (RunState.UNCERTAIN, RunState.INTENDED, RunState.NOT_STARTED):
@@ -205,7 +211,9 @@ def _columns(
 def _tall(
     lines: Sequence[Line], scale: TimeScale, most: float, least: int
 ) -> list[int]:
-    return heights(occupancy(_places(lines, scale)), most, least)
+    places = _places(lines, scale)
+    columns = with_moments(occupancy(places), [left for left, _ in places])
+    return heights(columns, most, least)
 
 
 def _stretched(words: str, *layers: Html) -> Html:
@@ -220,8 +228,7 @@ def _stretched(words: str, *layers: Html) -> Html:
 
 
 def _place(line: Line, scale: TimeScale) -> tuple[float, float]:
-    left = min(scale.at(line.begin or 0.0), 1.0 - _NARROWEST)
-    return left, max(scale.at(line.end or 0.0), left + _NARROWEST)
+    return scale.at(line.begin or 0.0), scale.at(line.end or 0.0)
 
 
 def _places(lines: Iterable[Line], scale: TimeScale) -> list[tuple[float, float]]:
