@@ -9,8 +9,8 @@ from dpa_async.report.markup import Html, element, join, text
 from dpa_async.report.runs import RunState
 from dpa_async.report.words import count, moment, seconds
 
-_SHOWN = 100  # and one more for each hundred runs
-_ROOM = 24_000  # characters of outputs, and two more for each run
+_SHOWN = 60  # and one more for each hundred runs
+_ROOM = 16_000  # characters of outputs, and two more for each run
 _LEAST_ROOM = 160  # characters of one failure's outputs
 _MOST_ROOM = 4_000
 _EXCERPT = 120
