@@ -71,6 +71,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The report as a person sees it, in headless Chromium: Debian's `chromium`."""
+    install(session, "tests", "-e", ".")
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or the one that is named, with its words."""
     session.install(".[speed]")

@@ -114,9 +114,9 @@
       for (const bar of lane.bars) bar.classList.toggle("on", hit[bar.dataset.i] === 1);
       lane.node.classList.toggle("missed", isFiltered() && lane.number >= 0 && !there.has(lane.number));
       if (lane.path) {
-        const values = parts.get(lane.number);
+        const values = parts.get(lane.number), least = lane.number < 0 ? 1 : 4;
         lane.path.setAttribute("d", [...values].map((value, n) => {
-          const tall = value > 0 ? Math.min(Math.max(Math.round(HEIGHT * value / lane.most), 4), HEIGHT) : 0;
+          const tall = value > 0 ? Math.min(Math.max(Math.round(HEIGHT * value / lane.most), least), HEIGHT) : 0;
           return tall ? `M${n} ${HEIGHT}v-${tall}h1v${tall}z` : "";
         }).join(""));
       }

@@ -24,6 +24,7 @@ PUBLIC_MODULES = (
     "dpa_async.draining",
     "dpa_async.events",
     "dpa_async.journal",
+    "dpa_async.report",
     "dpa_async.simulator",
 )
 
@@ -33,6 +34,7 @@ NOT_LOADED = (
     "airflow",
     "cyclopts",
     "dpa_async.cli",
+    "dpa_async.report",
     "dpa_async.simulator",
     "opentelemetry",
     "rich",
