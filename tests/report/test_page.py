@@ -35,6 +35,13 @@ def test_the_headline_counts_by_state():
     assert "Uncertain" not in tiles
 
 
+def test_the_pace_is_that_of_the_time_in_which_something_went_on():
+    runs = [run(n, at=n * 10) for n in range(30)]
+    runs += [run(30 + n, at=90_000 + n * 10) for n in range(30)]
+    tile = tree(render(runs)).one("section", id="headline").text
+    assert "1 d 1 h6.0 a minute outside gaps" in tile
+
+
 def test_a_bar_lies_where_its_run_went_on():
     page = render([run(0, at=0, took=25), run(1, RunState.FAILED, at=75, took=25)])
     (good,) = section(page, "timeline").all("rect", class_="s")
