@@ -1,4 +1,7 @@
-"""The report as a person sees it and works with it, in a real browser."""
+"""The report as a person sees it and works with it, in a real browser.
+
+It needs Chromium, so it is run by its name only: `nox -s browser`.
+"""
 
 import zlib
 
@@ -184,13 +187,11 @@ def test_what_is_pointed_at_is_told(report):
         assert "looks: 7" in told
         await page.point_at("rect[data-i='2'].f")
         # Ours is there instead of the browser's own, and not besides.
-        titled = "document.querySelector('.lane rect.f title') === null"
-        assert await page.evaluate(titled)
+        titled = "document.querySelector(`rect[data-i='2'] title`) !== null"
+        assert await page.evaluate(titled) is False
         await page.point_at("h1")
         assert await page.evaluate("document.querySelector('#tip').hidden")
-        assert (
-            await page.evaluate("document.querySelectorAll('rect.f title').length") == 3
-        )
+        assert await page.evaluate(titled) is True
 
     report(a_few(), scene)
 
