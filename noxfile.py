@@ -71,6 +71,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The report as a person sees it, in headless Chromium: Debian's `chromium`."""
+    install(session, "tests", "-e", ".")
+    # By its name, which is no test's: where there is no Chromium, nothing is skipped.
+    session.run("pytest", "tests/browser/report_in_chromium.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or the one that is named, with its words."""
     session.install(".[speed,cli]")

@@ -68,7 +68,7 @@ def durations(contents: Contents) -> Html:
         _head("Runs", "n"),
         element("th", text("Duration"), _axis(widths), scope="col", class_="wide"),
         _head("Median", "n"),
-        _head("95 %", "n"),
+        _head("95 %", "n more"),
         _head("Longest", "n more"),
         _head("Looks", "n more"),
     )
@@ -113,7 +113,7 @@ def _row(group: Group, widths: _Widths) -> Html:
         element("td", text(f"{len(group.lines):,}"), class_="n"),
         element("td", _picture(took, failed, widths, words), class_="wide"),
         element("td", text(seconds(median)), class_="n"),
-        element("td", text(seconds(quantile(took, 0.95))), class_="n"),
+        element("td", text(seconds(quantile(took, 0.95))), class_="n more"),
         element("td", text(seconds(took[-1])), class_="n more"),
         element("td", text(_mean(looks)), class_="n more"),
     )
@@ -189,8 +189,8 @@ def _by_lag(lags: Sequence[float]) -> list[tuple[str, int]]:
     for lag in lags:
         counts[bisect_left(_EDGES, lag)] += 1
     names = [f"≤ {number(edge)} s" for edge in _EDGES] + [f"> {_EDGES[-1]:.0f} s"]
-    last = max(n for n, there in enumerate(counts) if there)
-    return list(zip(names, counts, strict=True))[: last + 1]
+    there = [n for n, count_of in enumerate(counts) if count_of]
+    return list(zip(names, counts, strict=True))[max(there[0] - 1, 0) : there[-1] + 1]
 
 
 def _chart(caption: str, columns: Sequence[tuple[str, int]]) -> Html:

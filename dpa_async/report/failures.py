@@ -9,8 +9,8 @@ from dpa_async.report.markup import Html, element, join, text
 from dpa_async.report.runs import RunState
 from dpa_async.report.words import count, moment, seconds
 
-_SHOWN = 100  # and one more for each hundred runs
-_ROOM = 24_000  # characters of outputs, and two more for each run
+_SHOWN = 60  # and one more for each hundred runs
+_ROOM = 16_000  # characters of outputs, and two more for each run
 _LEAST_ROOM = 160  # characters of one failure's outputs
 _MOST_ROOM = 4_000
 _EXCERPT = 120
@@ -76,14 +76,17 @@ def _run_id(line: Line) -> str:
 
 
 def _excerpt(outputs: NodeOutputs | None) -> str:
-    """Give what the last node that said something said first."""
+    """Give what the last node that said something said, in one line."""
     if outputs is None or outputs.unread is not None:
         return "its outputs were not read"
     said = [words for node in outputs if (words := (node.result or "").strip())]
     if not said:
         return "it gave no outputs"
-    first = said[-1].partition("\n")[0]
-    return first if len(first) <= _EXCERPT else f"{first[:_EXCERPT]}…"
+    last = said[-1]
+    if last.startswith("Traceback "):  # what went wrong comes last in it
+        last = last.splitlines()[-1]
+    words = " ".join(last[: 4 * _EXCERPT].split())
+    return words if len(words) <= _EXCERPT else f"{words[:_EXCERPT]}…"
 
 
 def _outputs(outputs: NodeOutputs | None, room: int) -> Html:
@@ -106,8 +109,10 @@ def _outputs(outputs: NodeOutputs | None, room: int) -> Html:
 def _node(node: NodeOutput, room: int) -> Html:
     name = element("h3", element("bdi", text(node.node_name[:_NAME])))
     if node.result is None:
-        return join(name, element("p", text("nothing"), class_="note"))
+        nothing = element("p", text("nothing"), class_="note")
+        return element("div", name, nothing, class_="node")
     cut = len(node.result) - room
     words = text(node.result[:room], keep="\n\t")
     more = element("i", text(f" … {cut:,} characters more")) if cut > 0 else text("")
-    return join(name, element("pre", words, more, tabindex=0))
+    said = element("pre", words, more, tabindex=0)
+    return element("div", name, said, class_="node")

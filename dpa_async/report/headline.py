@@ -5,10 +5,11 @@ from collections import Counter
 from dpa_async.report.lines import Contents
 from dpa_async.report.markup import Html, element, join, percent, text
 from dpa_async.report.runs import RunState
+from dpa_async.report.scale import TimeScale
 from dpa_async.report.words import SHORT, STATES, count, quantile, seconds, share
 
 
-def headline(contents: Contents) -> Html:
+def headline(contents: Contents, scale: TimeScale | None) -> Html:
     """Give the numbers of all runs together."""
     counts = Counter(line.run.state for line in contents.lines)
     numbers = [_tile("Runs", f"{len(contents.lines):,}", _workflows(contents))]
@@ -19,7 +20,7 @@ def headline(contents: Contents) -> Html:
             small = share(counts[state], ended) if of_ended else ""
             name = state.value.capitalize()
             numbers.append(_tile(name, f"{counts[state]:,}", small, SHORT[state]))
-    numbers += _times(contents)
+    numbers += _times(contents, scale)
     return element(
         "section",
         element("dl", *numbers, class_="tiles"),
@@ -43,16 +44,17 @@ def _tile(name: str, value: str, small: str, state: str | None = None) -> Html:
     )
 
 
-def _times(contents: Contents) -> list[Html]:
+def _times(contents: Contents, scale: TimeScale | None) -> list[Html]:
     took = sorted(t for line in contents.lines if (t := line.took) is not None)
     looks = [n for line in contents.lines if (n := line.run.looks) is not None]
     lags = sorted(s for line in contents.lines if (s := line.run.lag) is not None)
-    begins = [line.begin for line in contents.lines if line.begin is not None]
     tiles: list[Html] = []
-    if begins and contents.until is not None and contents.until > min(begins):
-        lasted = contents.until - min(begins)
-        pace = f"{60 * len(took) / lasted:,.1f} a minute"
-        tiles.append(_tile("From first to last", seconds(lasted), pace))
+    if scale is not None and took:
+        busy = sum(one.end - one.begin for one in scale.stretches)
+        outside = " outside gaps" if len(scale.stretches) > 1 else ""
+        pace = f"{60 * len(took) / busy:,.1f} a minute{outside}"
+        lasted = seconds(scale.end - scale.begin)
+        tiles.append(_tile("From first to last", lasted, pace))
     if took:
         longest = f"{seconds(quantile(took, 0.95))} for 95 %"
         tiles.append(_tile("Median duration", seconds(quantile(took, 0.5)), longest))

@@ -1,6 +1,5 @@
 """The runs of a report in their order, with the numbers that pictures need."""
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -10,7 +9,6 @@ from dpa_async.report.runs import ReportedRun, RunState
 
 _LANES = 60
 _TROUBLE = frozenset({RunState.FAILED, RunState.UNCERTAIN, RunState.RUNNING})
-_DIGITS = re.compile(r"([0-9]{1,9})")
 
 
 @frozen
@@ -119,7 +117,7 @@ def _groups(lines: Sequence[Line]) -> list[Group]:
     groups = [Group(name, of_it) for name, of_it in by_workflow.items()]
     if len(groups) > _LANES:
         groups.sort(key=_weight, reverse=True)
-    chosen = sorted(groups[:_LANES], key=_natural)
+    chosen = sorted(groups[:_LANES], key=lambda group: group.name or "")
     rest = groups[_LANES:]
     if rest:
         together = [line for group in rest for line in group.lines]
@@ -131,8 +129,3 @@ def _groups(lines: Sequence[Line]) -> list[Group]:
 def _weight(group: Group) -> tuple[int, int]:
     trouble = sum(line.run.state in _TROUBLE for line in group.lines)
     return trouble, len(group.lines)
-
-
-def _natural(group: Group) -> list[tuple[int, str]]:
-    parts = _DIGITS.split(group.name or "")
-    return [(int(p), "") if n % 2 else (0, p) for n, p in enumerate(parts)]

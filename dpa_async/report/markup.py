@@ -12,8 +12,10 @@ Html = NewType("Html", str)
 """Text that is HTML already; only this module makes it."""
 
 _VOID = frozenset({"br", "input", "meta"})
-# What could end the script, and what is no character of its own (half a pair).
-_UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+# What could end the script, what is not seen, and what is but half a character.
+_UNSAFE = re.compile(
+    "[<>&\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 
 
 def shown(text: str, *, keep: str = "") -> str:

@@ -100,12 +100,12 @@
       for (const i of hits) {
         there.add(laneOf(i));
         if (D.begin[i] === null) continue;
-        const left = Math.min(place(D.begin[i]), 1 - 0.0005), right = Math.max(place(D.end[i]), left + 0.0005);
+        const left = place(D.begin[i]), right = place(D.end[i]);
         for (const number of [-1, laneOf(i)]) {
           const into = parts.get(number);
           if (into === undefined) continue;
           for (let n = column(left); n <= column(right); n++) {
-            into[n] += Math.min(right * COLUMNS, n + 1) - Math.max(left * COLUMNS, n);
+            into[n] += Math.min(right * COLUMNS, n + 1) - Math.max(left * COLUMNS, n) + 1e-9;
           }
         }
       }
@@ -114,9 +114,9 @@
       for (const bar of lane.bars) bar.classList.toggle("on", hit[bar.dataset.i] === 1);
       lane.node.classList.toggle("missed", isFiltered() && lane.number >= 0 && !there.has(lane.number));
       if (lane.path) {
-        const values = parts.get(lane.number);
+        const values = parts.get(lane.number), least = lane.number < 0 ? 1 : 4;
         lane.path.setAttribute("d", [...values].map((value, n) => {
-          const tall = value > 0 ? Math.min(Math.max(Math.round(HEIGHT * value / lane.most), 2), HEIGHT) : 0;
+          const tall = value > 0 ? Math.min(Math.max(Math.round(HEIGHT * value / lane.most), least), HEIGHT) : 0;
           return tall ? `M${n} ${HEIGHT}v-${tall}h1v${tall}z` : "";
         }).join(""));
       }

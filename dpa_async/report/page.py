@@ -93,7 +93,7 @@ def _header(contents: Contents, heading: str, made_at: datetime | None) -> Html:
 
 def _main(contents: Contents, scale: TimeScale | None, journal: str | None) -> Html:
     sections = [
-        headline(contents),
+        headline(contents, scale),
         filters(contents),
         _section("timeline", "Timeline", timeline(contents, scale)),
         _section("durations", "Durations", durations(contents)),

@@ -1,19 +1,23 @@
 """Time on the width of a picture: long stretches in which nothing happened are cut."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from attrs import frozen
 
 _MOST_CUTS = 12
-_CUT_SHARE = 0.12  # of the time in which something happened: longer gaps are cut
+_CUT_SHARE = 0.12  # of the time in which something happened: what is cut is longer
+_MUCH_LONGER = 10  # times the median: so is it
+_MOMENT = 0.001  # seconds: what has no length gets a place
 _CUT_WIDTH = 0.015  # of the picture
 _LABELS = 6
 _CLOSE = 0.11  # of the picture: labels closer than that would touch on a phone
 _STEPS = (
     *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800),
-    *(3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800),
+    *(3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800),
 )
 _MONTH = 2_592_000
 _DAY = 86_400
@@ -102,30 +106,29 @@ def _clock(moment: datetime, step: int) -> str:
 
 
 def time_scale(spans: Iterable[Span]) -> TimeScale:
-    """Make the scale that shows these spans, at least one."""
-    busy = _merged(spans)
-    active = sum(end - begin for begin, end in busy)
-    gaps = sorted((busy[n + 1][0] - busy[n][1], n) for n in range(len(busy) - 1))[
+    """Make the scale that shows these spans, at least one.
+
+    What is cut is time in which nothing began and nothing ended, and much of it: more
+    than runs tend to take, for a run that was going on when its process died is seen to
+    end whenever somebody looks again.
+    """
+    known = list(spans)
+    moments = sorted({moment for span in known for moment in span})
+    lasted = sorted(end - begin for begin, end in known)
+    usual = lasted[len(lasted) // 2]
+    waits = [after - before for before, after in pairwise(moments)]
+    busy = sum(wait for wait in waits if wait <= _MUCH_LONGER * usual)
+    long = max(_MUCH_LONGER * usual, _CUT_SHARE * busy, 1.0) if busy else math.inf
+    cuts = sorted((wait, n) for n, wait in enumerate(waits) if wait > long)[
         -_MOST_CUTS:
     ]
-    cuts = {n for gap, n in gaps if gap > max(active * _CUT_SHARE, 1.0)}
-    joined: list[Span] = []
-    begin = busy[0][0]
-    for n, (_, end) in enumerate(busy):
-        if n in cuts or n == len(busy) - 1:
-            joined.append((begin, max(end, begin + 0.001)))
-            begin = busy[min(n + 1, len(busy) - 1)][0]
-    return TimeScale(_placed(joined))
-
-
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    merged: list[Span] = []
-    for begin, end in sorted(spans):
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, max(end, begin)))
-    return merged
+    stretches: list[Span] = []
+    begin = moments[0]
+    for n in sorted(n for _, n in cuts):
+        stretches.append((begin, max(moments[n], begin + _MOMENT)))
+        begin = moments[n + 1]
+    stretches.append((begin, max(moments[-1], begin + _MOMENT)))
+    return TimeScale(_placed(stretches))
 
 
 def _placed(spans: Sequence[Span]) -> list[Stretch]:

@@ -1,6 +1,8 @@
 """All runs on time: a lane for each workflow, drawn one by one or in columns."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import pairwise
 
 from dpa_async.report.bins import (
     COLUMNS,
@@ -9,6 +11,7 @@ from dpa_async.report.bins import (
     marks,
     occupancy,
     path,
+    with_moments,
 )
 from dpa_async.report.lines import Contents, Group, Line
 from dpa_async.report.markup import Html, element, join, percent, text
@@ -20,8 +23,9 @@ ONE_BY_ONE = 1_000
 """Up to so many runs each is drawn by itself."""
 
 _LEAST_WIDTH = 0.0025  # of the picture; what is shorter could not be seen
-_NARROWEST = 0.0005  # what takes no time is counted, too
 _LEAST_FAILURE = 7  # of HEIGHT: failures are what is looked for
+_LEAST_SUCCESS = 3
+_TITLED = 100  # bars
 _NAME = 60  # characters of a name in a picture
 
 
@@ -32,28 +36,37 @@ def timeline(contents: Contents, scale: TimeScale | None) -> Html:
         return element("p", words, class_="note")
     drawn = [line for line in contents.lines if line.begin is not None]
     by_one = len(drawn) <= ONE_BY_ONE
+    # Most runs succeed: their titles would be a third of the page.
+    odd = [line for line in drawn if line.run.state is not RunState.SUCCEEDED]
+    titled = {line.number for line in odd[:_TITLED]} if by_one else None
     lanes = [
-        _lane(number, group, scale, by_one=by_one)
+        _lane(number, group, scale, titled)
         for number, group in enumerate(contents.groups)
     ]
-    axis = element("div", _axis(scale), class_="axis", aria_hidden="true")
+    axis = element("div", _axis(scale), class_="axis")
     grown = "plot" if len(lanes) <= 24 else "plot dense"  # noqa: PLR2004
     return join(
-        element("p", text(_how_to_read(by_one=by_one)), class_="note"),
+        element("p", text(_how_to_read(scale, by_one=by_one)), class_="note"),
         element("div", axis, _all_at_once(drawn, scale), *lanes, class_=grown),
     )
 
 
-def _how_to_read(*, by_one: bool) -> str:
-    if by_one:
-        return (
-            "Each bar is a run, from the answer of its execute to the look that saw "
-            "its end. Times are UTC."
-        )
-    return (
+def _how_to_read(scale: TimeScale, *, by_one: bool) -> str:
+    words = (
         "The height is the share of the time in which a run was going on; red stands "
-        "where runs failed. Times are UTC."
+        "where runs failed."
     )
+    if by_one:
+        words = (
+            "Each bar is a run, from the answer of its execute to the look that saw "
+            "its end."
+        )
+    gaps = [after.begin - one.end for one, after in pairwise(scale.stretches)]
+    if gaps:
+        lost = " and ".join(seconds(gap) for gap in gaps[:3])
+        more = " and more" if len(gaps) > len(gaps[:3]) else ""
+        words += f" Grey bands: {lost}{more}, cut out, for nothing began or ended."
+    return f"{words} Times are UTC."
 
 
 def _axis(scale: TimeScale) -> Html:
@@ -75,22 +88,20 @@ def _axis(scale: TimeScale) -> Html:
     cuts = [
         element(
             "rect",
-            element("title", text(f"nothing for {seconds(after.begin - one.end)}")),
+            element("title", text(f"cut out: {seconds(after.begin - one.end)}")),
             class_="cut",
             x=percent(one.right),
             y=18,
             width=percent(after.left - one.right),
-            height="100%",
         )
-        for one, after in zip(scale.stretches, scale.stretches[1:], strict=False)
+        for one, after in pairwise(scale.stretches)
     ]
-    return element("svg", *cuts, *lines, *labels)
+    return element("svg", *cuts, *lines, *labels, aria_hidden="true")
 
 
 def _all_at_once(drawn: Iterable[Line], scale: TimeScale) -> Html:
     """Draw how many runs went on at once."""
-    going = [line for line in drawn if line.end != line.begin]
-    columns = occupancy(_places(going, scale))
+    columns = occupancy(_places(drawn, scale))
     most = max(columns, default=0.0)
     words = f"At once, {most:.0f} at most"
     area = element("path", d=path(heights(columns, most or 1.0, 1)), class_="all")
@@ -115,12 +126,15 @@ def number_of(most: float) -> str:
     return f"{most:.3f}"
 
 
-def _lane(number: int, group: Group, scale: TimeScale, *, by_one: bool) -> Html:
+def _lane(
+    number: int, group: Group, scale: TimeScale, titled: AbstractSet[int] | None
+) -> Html:
+    """Draw a lane; `titled` are the bars that have titles, None draws columns."""
     drawn = [line for line in group.lines if line.begin is not None]
     words = _words(group)
     whole = group.name is not None
-    if whole and by_one:
-        bars = [_bar(line, scale) for line in drawn]
+    if whole and titled is not None:
+        bars = [_bar(line, scale, titled=line.number in titled) for line in drawn]
         picture = element("svg", element("title", text(words)), *bars, role="img")
         most = 1.0
     else:
@@ -151,7 +165,8 @@ def _name(group: Group) -> Html:
         small,
         type="button",
         class_="name",
-        title=f"Show only {group.name}",
+        title=group.name,
+        aria_label=f"Show only {_words(group)}",
         data_workflow=group.name,
     )
 
@@ -162,20 +177,23 @@ def _words(group: Group) -> str:
     return f"{name}: {count(len(group.lines), 'run')}, {', '.join(parts)}"
 
 
-def _bar(line: Line, scale: TimeScale) -> Html:
+def _bar(line: Line, scale: TimeScale, *, titled: bool) -> Html:
     left, right = _place(line, scale)
-    run = line.run
-    name = (run.key or (run.ref.run_id if run.ref else run.workflow_id))[:_NAME]
-    took = "" if line.took is None else f", {seconds(line.took)}"
     return element(
         "rect",
-        element("title", text(f"{name}: {run.state.value}{took}")),
-        class_=SHORT[run.state],
+        element("title", text(_title(line))) if titled else text(""),
+        class_=SHORT[line.run.state],
         data_i=line.number,
         x=percent(min(left, 1.0 - _LEAST_WIDTH)),
         width=percent(max(right - left, _LEAST_WIDTH)),
-        height="100%",
     )
+
+
+def _title(line: Line) -> str:
+    run = line.run
+    name = run.key or (run.ref.run_id if run.ref else run.workflow_id)
+    took = "" if line.took is None else f", {seconds(line.took)}"
+    return f"{name[:_NAME]}: {run.state.value}{took}"
 
 
 def _columns(
@@ -191,7 +209,7 @@ def _columns(
     layers = [element("path", class_="f", d=path(failed))]
     below = failed
     for state in (RunState.RUNNING, RunState.SUCCEEDED):
-        tall = _tall(by_state[state], scale, most, 1)
+        tall = _tall(by_state[state], scale, most, _LEAST_SUCCESS)
         layers.append(element("path", class_=SHORT[state], d=path(tall, below)))
         below = [min(a + b, HEIGHT) for a, b in zip(below, tall, strict=True)]
     for state in (RunState.UNCERTAIN, RunState.INTENDED, RunState.NOT_STARTED):
@@ -205,7 +223,9 @@ def _columns(
 def _tall(
     lines: Sequence[Line], scale: TimeScale, most: float, least: int
 ) -> list[int]:
-    return heights(occupancy(_places(lines, scale)), most, least)
+    places = _places(lines, scale)
+    columns = with_moments(occupancy(places), [left for left, _ in places])
+    return heights(columns, most, least)
 
 
 def _stretched(words: str, *layers: Html) -> Html:
@@ -220,8 +240,7 @@ def _stretched(words: str, *layers: Html) -> Html:
 
 
 def _place(line: Line, scale: TimeScale) -> tuple[float, float]:
-    left = min(scale.at(line.begin or 0.0), 1.0 - _NARROWEST)
-    return left, max(scale.at(line.end or 0.0), left + _NARROWEST)
+    return scale.at(line.begin or 0.0), scale.at(line.end or 0.0)
 
 
 def _places(lines: Iterable[Line], scale: TimeScale) -> list[tuple[float, float]]:

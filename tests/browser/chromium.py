@@ -180,9 +180,15 @@ class Page:
             f"document.querySelector({json.dumps(selector)})?.innerText"
         )
 
-    async def picture(self, *, whole=True):
-        """Give a PNG of the page, or of what the window shows."""
-        shot = await self.call("Page.captureScreenshot", captureBeyondViewport=whole)
+    async def picture(self, *, whole=True, clip=None):
+        """Give a PNG of the page, or of what the window shows, or of a part of it."""
+        part = {}
+        if clip is not None:
+            names = ("x", "y", "width", "height")
+            part = {"clip": {**dict(zip(names, clip, strict=True)), "scale": 1}}
+        shot = await self.call(
+            "Page.captureScreenshot", captureBeyondViewport=whole, **part
+        )
         return base64.b64decode(shot["data"])
 
     async def paper(self):

@@ -25,6 +25,7 @@ PUBLIC_MODULES = (
     "dpa_async.events",
     "dpa_async.journal",
     "dpa_async.progress",
+    "dpa_async.report",
     "dpa_async.simulator",
 )
 
@@ -34,6 +35,7 @@ NOT_LOADED = (
     "airflow",
     "cyclopts",
     "dpa_async.cli",
+    "dpa_async.report",
     "dpa_async.simulator",
     "opentelemetry",
     "rich",
