@@ -1,9 +1,10 @@
 """The command `batch`: a file of runs, checked whole, each run once, gone on with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -15,11 +16,10 @@ from dpa_async.cli.batch_files.sources import STDIN, BatchSource, Format, open_s
 from dpa_async.cli.deployment import settings_of
 from dpa_async.cli.exits import Exit
 from dpa_async.cli.following import Wanted, follow
-from dpa_async.cli.leaving import LeftEarly, interruptible
 from dpa_async.cli.options import NO_OPTIONS, Options
 from dpa_async.cli.printing import Printer, tell
 from dpa_async.cli.words import Count, Timeout
-from dpa_async.cli.working import UsageError, Work, work
+from dpa_async.cli.working import UsageError, work
 from dpa_async.errors import ConfigurationError
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -90,42 +90,35 @@ def batch(  # noqa: PLR0913 - the options of a batch
         retry_failed=retry_failed,
     )
 
-    async def task(printer: Printer) -> int:
-        if check:
-            with open_source(file, format) as source:
+    def task(printer: Printer) -> Coroutine[Any, Any, int] | int:
+        with ExitStack() as stack:
+            if check:
+                source = stack.enter_context(open_source(file, format))
                 return _only_checked(source, printer, options)
-        wanted = Wanted(
-            journal=journal or _journal_of(file),
-            out=out,
-            report=report,
-            again="the same command",
-            fail_fast=fail_fast,
-            retry_failed=retry_failed,
-            silent=options.quiet,
-        )
-        settings = settings_of(options)
-        with open_source(file, format) as source:
+            wanted = Wanted(
+                journal=journal or _journal_of(file),
+                out=out,
+                report=report,
+                again="the same command",
+                fail_fast=fail_fast,
+                retry_failed=retry_failed,
+                silent=options.quiet,
+            )
+            settings = settings_of(options)
+            source = stack.enter_context(open_source(file, format))
             checked = _checked(source, settings.execute_url)
             if checked is None:
                 return Exit.USAGE
-            asked = requests(source, checked, timeout=timeout)
-            make = partial(many, requests=asked)
-            return await follow(settings, wanted, printer, make, total=checked.count)
+            make = partial(many, requests=requests(source, checked, timeout=timeout))
+            following = follow(settings, wanted, printer, make, total=checked.count)
+            return _holding(stack.pop_all(), following)
 
-    return work(options, _that_can_be_left(task))
+    return work(options, task)
 
 
-def _that_can_be_left(task: Work) -> Work:
-    """End well where Ctrl-C comes before there is anything to go on with."""
-
-    async def leavable(printer: Printer) -> int:
-        try:
-            return await task(printer)
-        except LeftEarly:
-            tell("dpa: interrupted; nothing was started")
-            return Exit.INTERRUPTED
-
-    return leavable
+async def _holding(source: ExitStack, following: Coroutine[Any, Any, int]) -> int:
+    with source:
+        return await following
 
 
 def _only_checked(source: BatchSource, printer: Printer, options: Options) -> int:
@@ -151,14 +144,12 @@ def _checked(
 
     Raises:
         UsageError: It changed meanwhile.
-        LeftEarly: Ctrl-C.
     """
 
     def tell_of(bad: BadLine) -> None:
         tell(f"{source.name}:{bad.line}: {bad.reason}")
 
-    with interruptible():
-        checked = check_file(source, tell_of, accepts=accepts)
+    checked = check_file(source, tell_of, accepts=accepts)
     if not checked.bad:
         return checked
     bad, good = _lines(checked.bad, "bad line"), _lines(checked.count, "good one")

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from dpa_async.cli.exits import Exit
 from dpa_async.cli.printing import tell
@@ -50,23 +50,3 @@ def _leave(again: str) -> None:
     """End the process as it stands: the journal is made for that."""
     tell(f"dpa: left at once; {again} goes on from here")
     os._exit(Exit.INTERRUPTED)
-
-
-class LeftEarly(Exception):  # noqa: N818 - it is no error
-    """Ctrl-C came before there was anything to drain."""
-
-
-@contextmanager
-def interruptible() -> Generator[None]:
-    """Have Ctrl-C end this here and now, where nothing is awaited for a while.
-
-    Raises:
-        LeftEarly: It did.
-    """
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise LeftEarly from None
-    finally:
-        signal.signal(signal.SIGINT, usual)

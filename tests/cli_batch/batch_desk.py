@@ -86,11 +86,21 @@ def requests(count, workflows=20, *, keyed=True):
         yield {"key": f"k{n}", **line} if keyed else line
 
 
-def kept(path):
-    """Read an outcome file as anybody would: (its records, how often each key)."""
-    if path.suffix == ".csv":
+def table(path):
+    """Read a table as anybody would: its rows."""
+    usual = csv.field_size_limit(2**20)
+    try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
+            return list(csv.reader(file, strict=True))
+    finally:
+        csv.field_size_limit(usual)
+
+
+def kept(path):
+    """Read an outcome file: (its records, how often each key)."""
+    if path.suffix == ".csv":
+        names, *rows = table(path)
+        rows = [dict(zip(names, row, strict=True)) for row in rows]
         for row in rows:
             row["key"] = row["key"].removeprefix("'")  # it marks text as text
     else:

@@ -73,7 +73,7 @@ def test_ctrl_c_while_the_file_is_checked_or_typed_starts_nothing(desk, sit_at):
     for session in (first, typing):
         session.press(CTRL_C)
         assert session.end() == 130
-        assert "interrupted; nothing was started" in session.shown
+        assert "dpa: interrupted" in session.shown
         assert "Traceback" not in session.shown
     assert not here.executed
 

@@ -1,11 +1,10 @@
 """The outcome file: whole lines, each once, whatever happened to it before."""
 
-import csv
 import json
 import random
 
 import pytest
-from batch_desk import kept, requests
+from batch_desk import kept, requests, table
 
 from dpa_async.simulator import SimulatedWorkflow
 
@@ -84,8 +83,7 @@ def test_a_spreadsheet_finds_no_formula_in_it(desk):
     here = desk(CHATTY, *(SimulatedWorkflow(f"md{n:04}") for n in range(len(KEYS))))
     keys = hostile(here.folder)
     assert here.dpa("batch", "b.jsonl", "--out", "out.csv", "--quiet")[0] == 0
-    with (here.folder / "out.csv").open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.reader(file, strict=True))
+    rows = table(here.folder / "out.csv")
     assert not [cell for row in rows for cell in row if cell.startswith(FORMULAS)]
     # One quote before those that had to be marked gives them back.
     assert {row[0].removeprefix("'") for row in rows[1:]} == keys

@@ -13,7 +13,6 @@ from dpa_async.cli.batch_files.as_jsonl import read_jsonl
 from dpa_async.cli.batch_files.as_toml import read_toml
 from dpa_async.cli.batch_files.lines import Lines
 from dpa_async.cli.batch_files.records import Records
-from dpa_async.cli.leaving import interruptible
 from dpa_async.cli.working import UsageError
 
 Format = Literal["jsonl", "csv", "toml"]
@@ -75,7 +74,6 @@ def open_source(
 
     Raises:
         UsageError: It cannot be read, or how it is written cannot be told.
-        LeftEarly: Ctrl-C, while it was copied.
     """
     written = format or _format(path)
     name = "stdin" if path == STDIN else path
@@ -94,15 +92,14 @@ def open_source(
 
 
 def _copied(path: str) -> IO[bytes]:
-    """Copy what passes but once, to the end; Ctrl-C need not wait for that.
+    """Copy what passes but once, to the end.
 
     Raises:
-        LeftEarly: Ctrl-C.
         OSError: It cannot be read, or there is no room.
     """
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever gets it
     try:
-        with interruptible(), _stream(path) as stream:
+        with _stream(path) as stream:
             shutil.copyfileobj(stream, copy)
         copy.flush()  # from here on it does not change
     except BaseException:
