@@ -4,6 +4,7 @@ A command is a function of a module of its own. It takes `options: Options` besi
 own words, hands its work to `working.work`, and gives an exit code.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -74,6 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     prepare_streams()
     sys.excepthook = show_traceback
+    for name in ("DPA_CONFIG", "DPA_PROFILE"):
+        if not os.environ.get(name):  # empty counts as not set, as with the others
+            os.environ.pop(name, None)
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words:
         tell("usage: dpa COMMAND; dpa --help lists the commands")

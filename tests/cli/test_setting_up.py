@@ -113,6 +113,12 @@ def test_a_secret_that_others_can_read_is_told_in_a_line(dpa, tmp_path):
     )
 
 
+def test_variables_that_are_empty_count_as_not_set(dpa, environ):
+    environ.setenv("DPA_CONFIG", "")
+    environ.setenv("DPA_PROFILE", "")
+    assert dpa("list").code == 0
+
+
 def test_a_profile_without_a_file_is_told(dpa):
     done = dpa("list", "--profile", "prod")
     assert done.code == 5
