@@ -100,6 +100,7 @@ def test_it_is_its_owners_alone_and_keeps_the_mode_that_it_is_given(desk):
     assert here.dpa(*command)[0] == 0
     assert out.stat().st_mode & 0o777 == 0o600
     out.chmod(0o644)
+    (here.folder / "out.jsonl.mending").write_text("left by one that was killed")
     assert here.dpa(*command)[0] == 0
     assert out.stat().st_mode & 0o777 == 0o644
     assert (here.folder / "link.jsonl").is_symlink()
