@@ -44,7 +44,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Two strict type checkers: each sees what the other does not."""
-    install(session, "types", "-e", ".[speed]")
+    install(session, "types", "-e", ".[speed,cli]")
     session.run("mypy")
     # What is checked is decided by the pinned version, not by what is newest today.
     session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
@@ -60,7 +60,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests with branch coverage and its gate; with words of yours, without."""
-    install(session, "tests", "-e", ".[speed]")
+    install(session, "tests", "-e", ".[speed,cli]")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -75,14 +75,22 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The README's and docs' blocks, against the package as a user installs it."""
-    install(session, "docs", ".")
+    install(session, "docs", ".[cli]")
     session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The report as a person sees it, in headless Chromium: Debian's `chromium`."""
+    install(session, "tests", "-e", ".")
+    # By its name, which is no test's: where there is no Chromium, nothing is skipped.
+    session.run("pytest", "tests/browser/report_in_chromium.py", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or the one that is named, with its words."""
-    session.install(".[speed]")
+    session.install(".[speed,cli]")
     if session.posargs:
         session.run("python", *session.posargs)
         return
@@ -95,7 +103,7 @@ def dev(session: nox.Session) -> None:
     """Make the environment that nox itself runs in ready for work on the project."""
     session.run(
         *(sys.executable, "-m", "pip", "install", "--quiet"),
-        *("-e", ".[speed]", *nox.project.dependency_groups(PROJECT, "dev")),
+        *("-e", ".[speed,cli]", *nox.project.dependency_groups(PROJECT, "dev")),
         external=True,
     )
 
@@ -103,7 +111,7 @@ def dev(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """10,000 random faults, cancels and time-outs; `nox -s soak -- 500 seed` others."""
-    install(session, "tests", "-e", ".[speed]")
+    install(session, "tests", "-e", ".[speed,cli]")
     drawn = ["10000", secrets.token_hex(4)]
     cases, seed = [*session.posargs, *drawn[len(session.posargs) :]]
     session.run(
@@ -111,6 +119,10 @@ def soak(session: nox.Session) -> None:
         *("tests/transport/test_soak.py", "tests/test_storms.py"),
         "tests/test_cancelling.py",
         "tests/kills",
+        *(
+            "tests/cli_batch/test_batch_kills.py",
+            "tests/cli_batch/test_large_batches.py",
+        ),
         env={
             "SOAK_CASES": cases,
             "SOAK_SEED": seed,
@@ -118,5 +130,7 @@ def soak(session: nox.Session) -> None:
             "DPA_TICKS": "300",
             "DPA_KILL_SEEDS": "3",
             "DPA_KILL_ROUNDS": "10",
+            "DPA_BATCH_KILLS": "25",
+            "DPA_BATCH_LINES": "1000000",
         },
     )

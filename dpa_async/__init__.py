@@ -4,55 +4,30 @@ async with DPAClient.from_env() as client:
     result = await run_and_wait(client, "mddaebe8b163", {"DPA_MODEL_WORKDIR": "/"})
 """
 
-from dpa_async.auth import TokenManager, TokenProvider
-from dpa_async.batch import Batch, RunOutcome
-from dpa_async.calls import run_and_wait, run_many
-from dpa_async.client import DPAClient
-from dpa_async.errors import (
-    APIError,
-    AuthenticationError,
-    BusinessError,
-    ConfigurationError,
-    DPAError,
-    EndpointNotFoundError,
-    InvalidParameterError,
-    JournalError,
-    NotStartedError,
-    OperationFailedError,
-    OutputsUnavailableError,
-    RunError,
-    RunFailedError,
-    RunSuspendedError,
-    RunTimeoutError,
-    RunUnreachableError,
-    ServerError,
-    SubmissionError,
-    SubmissionUncertainError,
-    TransportError,
-    UnexpectedResponseError,
-    UserNotFoundError,
-    WorkflowBusyError,
-)
-from dpa_async.events import RunEvent
-from dpa_async.models import (
-    AccessToken,
-    Execution,
-    InputVariable,
-    NodeOutput,
-    NodeOutputs,
-    RunRef,
-    RunRequest,
-    RunResult,
-    RunStatus,
-    Submission,
-    Workflow,
-    WorkflowStatus,
-)
-from dpa_async.run import Run
-from dpa_async.runner import Runner
-from dpa_async.settings import Dialect, Limits, Settings
-from dpa_async.transport import Backend
-from dpa_async.waiting import WaitPolicy
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dpa_async.public import *  # noqa: F403 - its names are listed below
+else:
+
+    def __getattr__(name: str) -> object:
+        """Load the library at the first use of a name: `dpa --help` needs none of it.
+
+        Raises:
+            AttributeError: There is no such name.
+        """
+        if name.startswith("__"):  # asked for by the interpreter and its tools
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        public = import_module("dpa_async.public")  # `from dpa_async` would ask here
+        globals().update((known, getattr(public, known)) for known in __all__)
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "APIError",

@@ -58,7 +58,8 @@ class Owner:
         self.closed = True
         async with self._closing:  # who closes as well must not cut the grace short
             for task in self.tasks - spared:
-                task.cancel()
+                if not task.cancelling():  # again would cut short how it leaves
+                    task.cancel()
             if spared:
                 await asyncio.wait(spared, timeout=grace)
             for task in self.tasks & spared:

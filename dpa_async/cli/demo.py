@@ -11,6 +11,12 @@ from attrs import define, field
 
 from dpa_async.batch import RunOutcome
 from dpa_async.calls import run_many
+from dpa_async.cli.exits import Exit
+from dpa_async.cli.options import NO_OPTIONS, Options
+from dpa_async.cli.printing import tell
+from dpa_async.cli.safe_text import shown
+from dpa_async.cli.words import Count
+from dpa_async.cli.working import loop_factory
 from dpa_async.client import DPAClient
 from dpa_async.errors import DPAError
 from dpa_async.events import Ended, Looked, OutputsRead, RunEvent, Submitted
@@ -24,7 +30,6 @@ _SECONDS_TO_START = 30.0
 _REDRAW = 0.1
 _BAR = 24
 _EXAMPLES = 3
-_INTERRUPTED = 130
 
 
 @define
@@ -70,16 +75,32 @@ class Tally:
         )
 
 
-def main(*, runs: int, workflows: int) -> int:
-    """Run the demo and give the process's exit code: 0, 1, or 130 on Ctrl-C."""
+def demo(
+    *, runs: Count = 300, workflows: Count = 100, options: Options = NO_OPTIONS
+) -> int:
+    """Run a few hundred workflows on a simulated platform.
+
+    It starts the simulator as a process of its own, and needs no settings.
+
+    $ dpa demo
+    $ dpa demo --runs 1000 --workflows 500
+
+    Args:
+        runs: How many runs.
+        workflows: Of how many workflows.
+        options: Of every command.
+    """
+    del options  # it is made to be looked at
     try:
-        return asyncio.run(_demo(runs, workflows))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(_demo(runs, workflows))
     except KeyboardInterrupt:
         print("\ninterrupted: the simulator is stopped, nothing is left running")
-        return _INTERRUPTED
+        return Exit.INTERRUPTED
     except (OSError, DPAError, TimeoutError) as error:
-        print(f"\nthe demo cannot run: {error}", file=sys.stderr)
-        return 1
+        tell("")
+        tell(f"the demo cannot run: {error}")
+        return Exit.FAILED
 
 
 async def _demo(runs: int, workflows: int) -> int:
@@ -168,7 +189,7 @@ def _summarise(tally: Tally) -> None:
         nodes = {node.node_name: node.result for node in result.outputs}
         print(f"  {result.ref}\n    outputs {nodes}")
     for failure in tally.failures[:_EXAMPLES]:
-        print(f"  failed: {failure}")
+        print(f"  failed: {shown(failure)}")
     print(
         f"{tally.total} runs, {len(tally.failures)} failures, "
         f"{tally.requests / tally.total:.1f} requests per run, {tally.seconds:.1f} s"

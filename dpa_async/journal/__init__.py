@@ -8,6 +8,14 @@ of a callback nonce only the SHA-256 that `Submission` has.
 
 from dpa_async.journal.entries import Entry, EntryState, Journal
 from dpa_async.journal.history import History
+from dpa_async.journal.looking_on import read_entries
 from dpa_async.journal.sqlite import SQLiteJournal
 
-__all__ = ["Entry", "EntryState", "History", "Journal", "SQLiteJournal"]
+__all__ = [
+    "Entry",
+    "EntryState",
+    "History",
+    "Journal",
+    "SQLiteJournal",
+    "read_entries",
+]

@@ -78,6 +78,19 @@ def prepare(path: str, connection: sqlite3.Connection) -> None:
         raise
 
 
+def is_todays(path: str, connection: sqlite3.Connection) -> bool:
+    """Tell whether a journal is of today's version; writes nothing.
+
+    Raises:
+        JournalError: It is still empty, another application's, or of a newer version.
+        sqlite3.Error: It cannot be read.
+    """
+    version = _version(path, connection)
+    if version == 0:
+        raise problem(path, "it is empty: nothing was journaled yet")
+    return version == len(MIGRATIONS)
+
+
 def _version(path: str, connection: sqlite3.Connection) -> int:
     """Give the file's version; 0 for one that is still empty."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()

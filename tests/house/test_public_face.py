@@ -24,6 +24,8 @@ PUBLIC_MODULES = (
     "dpa_async.draining",
     "dpa_async.events",
     "dpa_async.journal",
+    "dpa_async.progress",
+    "dpa_async.report",
     "dpa_async.simulator",
 )
 
@@ -33,6 +35,7 @@ NOT_LOADED = (
     "airflow",
     "cyclopts",
     "dpa_async.cli",
+    "dpa_async.report",
     "dpa_async.simulator",
     "opentelemetry",
     "rich",
@@ -114,9 +117,22 @@ def test_there_are_public_coroutines_to_look_at() -> None:
 
 
 def test_importing_the_package_loads_no_extra() -> None:
-    code = "import dpa_async, json, sys; print(json.dumps(sorted(sys.modules)))"
+    code = "import dpa_async.public, json, sys; print(json.dumps(sorted(sys.modules)))"
     shown = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
     loaded = set(json.loads(shown.stdout))
     assert not loaded.intersection(NOT_LOADED)
+
+
+def test_the_package_itself_loads_the_library_at_first_use() -> None:
+    code = (
+        "import dpa_async, sys; assert 'aiohttp' not in sys.modules; "
+        "assert dpa_async.events.log; from dpa_async import *; assert DPAClient; "
+        "assert set(dpa_async.__all__) <= set(dir(dpa_async)); dpa_async.nothing"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    said = "AttributeError: module 'dpa_async' has no attribute 'nothing'"
+    assert done.stderr.splitlines()[-1] == said

@@ -1,4 +1,4 @@
-"""`python -m dpa_async` as people meet it: real processes, real signals."""
+"""`dpa demo` and `dpa simulate` as people meet them: real processes, real signals."""
 
 import os
 import signal
