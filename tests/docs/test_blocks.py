@@ -31,7 +31,13 @@ flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 code = compile(pathlib.Path(path).read_text(encoding="utf-8"), path, "exec", flags)
 asyncio.run(eval(code, {"__name__": "__main__"}))
 """
-STRICT = "[pytest]\nstrict = true\nfilterwarnings = error\n"
+STRICT = """\
+[pytest]
+strict = true
+filterwarnings = error
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+"""
 
 PROGRAMS = [
     block
@@ -72,9 +78,7 @@ def command(block: Block, directory: Path) -> list[str]:
 @pytest.mark.parametrize(
     "block", [pytest.param(block, id=block.name) for block in PROGRAMS]
 )
-@pytest.mark.usefixtures(
-    "dpa_server"
-)  # DPAClient.from_env() finds it, in a process too
+@pytest.mark.usefixtures("dpa_server")  # found by DPAClient.from_env()
 def test_block_runs(block: Block, tmp_path: Path) -> None:
     if block.not_run is not None:
         pytest.skip(block.not_run)
