@@ -15,7 +15,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "venv"  # Python and pip are all that is needed
 nox.options.error_on_external_run = True
 nox.options.reuse_venv = "yes"  # every session installs what it needs, each time
-nox.options.sessions = ["lint", "types", "layers", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "docs", "site"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -68,6 +68,17 @@ def docs(session: nox.Session) -> None:
     """The README's and docs' blocks, against the package as a user installs it."""
     install(session, "docs", ".")
     session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation's site, in build/site: no link and no name may lead nowhere."""
+    install(session, "site")
+    session.run(
+        *("mkdocs", "build", "--strict", "--quiet", "--config-file", ".mkdocs.yml"),
+        *session.posargs,
+        env={"NO_MKDOCS_2_WARNING": "1"},
+    )
 
 
 @nox.session
