@@ -75,7 +75,8 @@ def site(session: nox.Session) -> None:
     """The documentation's site, in build/site: no link and no name may lead nowhere."""
     install(session, "site")
     session.run(
-        *("mkdocs", "build", "--strict", "--quiet", "--config-file", ".mkdocs.yml"),
+        # Never with --quiet, which hides its warnings from --strict too.
+        *("mkdocs", "build", "--strict", "--config-file", ".mkdocs.yml"),
         *session.posargs,
         env={"NO_MKDOCS_2_WARNING": "1"},
     )
