@@ -71,18 +71,6 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
-def site(session: nox.Session) -> None:
-    """The documentation's site, in build/site: no link and no name may lead nowhere."""
-    install(session, "site")
-    session.run(
-        # Never with --quiet, which hides its warnings from --strict too.
-        *("mkdocs", "build", "--strict", "--config-file", ".mkdocs.yml"),
-        *session.posargs,
-        env={"NO_MKDOCS_2_WARNING": "1"},
-    )
-
-
-@nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or the one that is named, with its words."""
     session.install(".[speed]")
@@ -100,6 +88,18 @@ def dev(session: nox.Session) -> None:
         *(sys.executable, "-m", "pip", "install", "--quiet"),
         *("-e", ".[speed]", *nox.project.dependency_groups(PROJECT, "dev")),
         external=True,
+    )
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation's site, in build/site: no link and no name may lead nowhere."""
+    install(session, "site")
+    session.run(
+        # Never with --quiet, which hides its warnings from --strict too.
+        *("mkdocs", "build", "--strict", "--config-file", ".mkdocs.yml"),
+        *session.posargs,
+        env={"NO_MKDOCS_2_WARNING": "1"},
     )
 
 
