@@ -16,7 +16,6 @@ What the platform is like is said by a marker, in the words of the simulators:
     @pytest.mark.dpa_simulator(duration=3600)
 """
 
-from asyncio import Runner as LoopRunner
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -97,9 +96,11 @@ def dpa_run() -> Generator[RunInVirtualTime]:
     All coroutines of one test run on one loop, one after the other. Real sockets,
     processes and threads of your own are not waited for: with these, use `asyncio.run`.
     """
+    import asyncio
+
     from dpa_async.simulator.virtual_time import VirtualTimeLoop
 
-    with LoopRunner(loop_factory=VirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         yield runner.run
 
 
