@@ -7,7 +7,7 @@ with serving(Simulator()) as simulator:
 import asyncio
 from collections.abc import Generator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from threading import Thread
 
 from dpa_async.simulator.web import Simulator
@@ -45,11 +45,11 @@ def serving(simulator: Simulator) -> Generator[Simulator]:
 
 
 async def _serve(simulator: Simulator, ready: Future[None], stop: Future[None]) -> None:
-    try:
-        async with simulator:
-            ready.set_result(None)
-            await asyncio.wrap_future(stop)
-    except OSError as error:
-        if ready.done():
-            raise
-        ready.set_exception(error)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(simulator)
+        except Exception as error:  # noqa: BLE001 - raised to whoever waits for it
+            ready.set_exception(error)
+            return
+        ready.set_result(None)
+        await asyncio.wrap_future(stop)
