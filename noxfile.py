@@ -16,7 +16,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "venv"  # Python and pip are all that is needed
 nox.options.error_on_external_run = True
 nox.options.reuse_venv = "yes"  # every session installs what it needs, each time
-nox.options.sessions = ["lint", "types", "layers", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "docs", "site"]
 
 # Many tests wait for real time to go by: on two cores, four at once lose nothing. A
 # worker that dies is a failure, not a reason for another.
@@ -105,6 +105,18 @@ def dev(session: nox.Session) -> None:
         *(sys.executable, "-m", "pip", "install", "--quiet"),
         *("-e", ".[speed,cli]", *nox.project.dependency_groups(PROJECT, "dev")),
         external=True,
+    )
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation's site, in build/site: no link and no name may lead nowhere."""
+    install(session, "site")
+    session.run(
+        # Never with --quiet, which hides its warnings from --strict too.
+        *("mkdocs", "build", "--strict", "--config-file", ".mkdocs.yml"),
+        *session.posargs,
+        env={"NO_MKDOCS_2_WARNING": "1"},
     )
 
 

@@ -41,7 +41,7 @@ class CallbackReceiver:
     Args:
         host: The address to listen on; None: on none, it will be mounted.
         port: The port to listen on; 0: any that is free.
-        public_url: How the platform reaches it, as http(s)://host[:port][/prefix].
+        public_url: How the platform reaches it, as `http(s)://host[:port][/prefix]`.
             None: at `host` and `port`; where it is mounted, it has to be given.
         path: What stands before the nonce in the path of a callback's URL.
 

@@ -10,6 +10,7 @@ from dpa_async.simulator.asgi_delivery import deliver_to
 from dpa_async.simulator.behaviour import Application, Behaviour
 from dpa_async.simulator.courier import CallbackAttempt
 from dpa_async.simulator.faults import Ending, Fault, FaultScript
+from dpa_async.simulator.in_thread import serving
 from dpa_async.simulator.memory import MemorySimulator
 from dpa_async.simulator.platform import Platform
 from dpa_async.simulator.records import Answer, Callback, Held, Request, SimulatedRun
@@ -34,4 +35,5 @@ __all__ = [
     "Simulator",
     "deliver_to",
     "echo",
+    "serving",
 ]

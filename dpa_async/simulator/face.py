@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from dpa_async.settings import Settings
+from dpa_async.settings.sources import VARIABLES
 from dpa_async.simulator.behaviour import Behaviour
 from dpa_async.simulator.clock import LoopClock
 from dpa_async.simulator.door import Door
@@ -71,3 +72,13 @@ class Face(ABC):
             **overrides,
         }
         return Settings(**cast("dict[str, Any]", fields))
+
+    def environment(self) -> dict[str, str]:
+        """Give the `DPA_*` variables by which `Settings.from_env` finds this simulator.
+
+        They are for the environment of another process, whose own `DPA_*` variables
+        have to go: one that is not among these would still count.
+        """
+        settings = self.settings()
+        values = {name: getattr(settings, field) for name, field in VARIABLES.items()}
+        return {name: value for name, value in values.items() if value is not None}

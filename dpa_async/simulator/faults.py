@@ -268,18 +268,21 @@ class _Rule:
     probability: float | None
     where: Callable[[Request], bool] | None
     seen: int = field(default=0, init=False)
+    has_struck: bool = field(default=False, init=False)
 
     def strikes(self, request: Request | None, rng: random.Random) -> bool:
         """Count a call that the rule is about, and decide on it."""
         if self.where and request is not None and not self.where(request):
             return False
         self.seen += 1
-        return (
+        strikes = (
             (self.calls is None or self.seen in self.calls)
             and (self.first is None or self.seen <= self.first)
             and (self.every is None or self.seen % self.every == 0)
             and (self.probability is None or rng.random() < self.probability)
         )
+        self.has_struck = self.has_struck or strikes
+        return strikes
 
 
 class FaultScript:
@@ -328,6 +331,17 @@ class FaultScript:
         rule = _Rule(faults, calls, first, every, probability, where)
         self._rules.setdefault(place, []).append(rule)
         return self
+
+    @property
+    def idle(self) -> list[tuple[Place, Fault]]:
+        """The faults on order that never struck; those left to chance not counted."""
+        return [
+            (place, fault)
+            for place, rules in self._rules.items()
+            for rule in rules
+            if not rule.has_struck and rule.probability is None
+            for fault in rule.faults
+        ]
 
     def clear(self) -> None:
         """Forget all rules: from now on nothing goes wrong."""
