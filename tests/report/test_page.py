@@ -190,7 +190,6 @@ def test_a_command_can_be_pasted_or_is_not_there():
     codes = section(render(runs, journal="j"), "unsettled").all("code")
     assert [code.text for code in codes] == [
         """dpa settle j 'it'"'"'s $(here)'""",
-        "dpa settle -- j -x",
     ]
 
 
