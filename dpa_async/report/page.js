@@ -226,6 +226,7 @@
     const parts = [];
     if (ref(i)) parts.push(make("code", {}, ref(i)));
     if (D.begin[i] !== null) parts.push(` ${clock(D.begin[i])}` + (took(i) === null ? "" : ` to ${clock(D.end[i])}`));
+    if (D.looks[i] !== null) parts.push(` · looks: ${count(D.looks[i])}`);
     if (byId(`run-${i}`)) {
       const link = make("button", { type: "button" }, "what it gave");
       link.addEventListener("click", () => show(i));
@@ -238,7 +239,7 @@
     name.setAttribute("aria-expanded", "false");
     const cell = (words, className = "") => make("td", { className }, make("bdi", {}, words));
     const line = make("tr", {},
-      make("td", {}, make("i", { className: `dot ${D.state[i]}` }), D.names[D.state[i]]),
+      make("td", {}, make("i", { className: `dot ${D.state[i]}` }), make("span", { className: "word" }, D.names[D.state[i]])),
       make("td", { title: seen(D.key[i] ?? "") }, name), cell(seen(D.workflows[D.workflow[i]])),
       cell(D.begin[i] === null ? "" : clock(D.begin[i])), cell(took(i) === null ? "" : seconds(took(i)), "n"),
       cell(D.looks[i] === null ? "" : count(D.looks[i]), "n"),
@@ -293,11 +294,11 @@
     apply();
   });
 
-  // --- on paper all is open ---------------------------------------------------
+  // --- on paper things are open, as long as that makes no book -----------------
 
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = all("details:not([open])");
+    opened = all("details:not([open])").slice(0, 60);
     for (const one of opened) one.open = true;
   });
   addEventListener("afterprint", () => { for (const one of opened) one.open = false; });

@@ -14,7 +14,8 @@ _MUCH_LONGER = 10  # times the median: so is it
 _MOMENT = 0.001  # seconds: what has no length gets a place
 _CUT_WIDTH = 0.015  # of the picture
 _LABELS = 6
-_CLOSE = 0.11  # of the picture: labels closer than that would touch on a phone
+_WORD = 0.08  # of the picture: a word of a label, on a narrow one
+LAST = 0.9  # of the picture: a label from here on would leave it
 _STEPS = (
     *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800),
     *(3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800),
@@ -83,16 +84,28 @@ class TimeScale:
         for one in self.stretches:
             for time in _times(one, step):
                 place = one.at(time)
-                if ticks and place - ticks[-1].place < _CLOSE:
-                    continue
                 moment = datetime.fromtimestamp(time, UTC)
-                today = f"{moment:%b} {moment.day}"
+                today = f"{moment:%b}\u00a0{moment.day}"
                 words = today if step >= _DAY else _clock(moment, step)
                 if today != day and len(self.stretches) > 1 and step < _DAY:
                     words = f"{today} {words}"
-                day = today
-                ticks.append(Tick(place, words))
+                tick = Tick(place, words)
+                if not ticks or _is_clear(ticks[-1], tick):
+                    day = today
+                    ticks.append(tick)
         return ticks
+
+
+def _is_clear(before: Tick, tick: Tick) -> bool:
+    """Tell whether two labels do not touch."""
+    needed = _width(before)
+    if tick.place > LAST:  # there a label stands before its place, not after it
+        needed += _width(tick)
+    return tick.place - before.place >= needed
+
+
+def _width(tick: Tick) -> float:
+    return _WORD * (1 + tick.label.count(" "))
 
 
 def _times(one: Stretch, step: int) -> Iterable[float]:

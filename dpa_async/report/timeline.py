@@ -16,7 +16,7 @@ from dpa_async.report.bins import (
 from dpa_async.report.lines import Contents, Group, Line
 from dpa_async.report.markup import Html, element, join, percent, text
 from dpa_async.report.runs import RunState
-from dpa_async.report.scale import TimeScale
+from dpa_async.report.scale import LAST, TimeScale
 from dpa_async.report.words import SHORT, STATES, count, seconds
 
 ONE_BY_ONE = 1_000
@@ -81,7 +81,7 @@ def _axis(scale: TimeScale) -> Html:
             text(tick.label),
             x=percent(tick.place),
             y=11,
-            class_="end" if tick.place > 0.9 else None,  # noqa: PLR2004 - it would leave
+            class_="end" if tick.place > LAST else None,
         )
         for tick in ticks
     ]

@@ -38,7 +38,8 @@ _ADVICE = {
         "Uncertain",
         "The execute left, and nothing says whether a run started. It is not sent "
         "again by itself. Look at the workflow on the platform at about the time it "
-        "was sent, then give your verdict: with the command, or with Runner.settle.",
+        "was sent, then give your verdict: with the command and --ran REF or "
+        "--did-not-run at its end, or with Runner.settle.",
         "dpa settle",
         each=True,
     ),
@@ -136,6 +137,6 @@ def _command(advice: _Advice, key: str | None, journal: str | None) -> str | Non
     """Give what can be copied into a shell as it is; None where nothing can."""
     if key is None or journal is None or shown(key) != key:
         return None
-    # A key that begins with a dash is none of the command's options.
-    dashes = "-- " if key.startswith("-") else ""
-    return f"{advice.command} {dashes}{shlex.quote(journal)} {shlex.quote(key)}"
+    if key.startswith("-"):  # it would be taken for an option
+        return None
+    return f"{advice.command} {shlex.quote(journal)} {shlex.quote(key)}"

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from reported import HOSTILE, THEN, data, many, outputs, run, section, tree
@@ -103,6 +104,19 @@ def test_a_night_in_which_nothing_happened_is_cut():
     assert "Grey bands: 14 h 00 min, cut out" in section(page, "timeline").text
 
 
+def test_the_axis_has_times_that_do_not_touch():
+    page = render([run(n, at=n * 60, took=50) for n in range(120)])
+    labels = tree(page).one(class_="axis").all("text")
+    assert [label.text for label in labels] == ["14:00", "14:30", "15:00", "15:30"]
+    assert labels[0].attributes["x"] == "0%"
+    assert 24 < float(labels[1].attributes["x"].rstrip("%")) < 26
+    two_days = [run(0), run(1, at=100_000), run(2, at=100_005)]
+    labels = tree(render(two_days)).one(class_="axis").all("text")
+    places = [float(label.attributes["x"].rstrip("%")) for label in labels]
+    assert labels[0].text.startswith("Nov\u00a023 ")
+    assert all(after - before >= 16 for before, after in pairwise(places))
+
+
 def test_a_long_run_alone_is_not_cut():
     page = render([run(0, took=7200), run(1, workflow="b", took=6000)])
     assert not section(page, "timeline").all("rect", class_="cut")
@@ -176,7 +190,6 @@ def test_a_command_can_be_pasted_or_is_not_there():
     codes = section(render(runs, journal="j"), "unsettled").all("code")
     assert [code.text for code in codes] == [
         """dpa settle j 'it'"'"'s $(here)'""",
-        "dpa settle -- j -x",
     ]
 
 
