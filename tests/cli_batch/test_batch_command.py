@@ -9,7 +9,7 @@ from batch_desk import kept, requests
 from dpa_async.simulator import Fault, SimulatedWorkflow
 
 FAILING = SimulatedWorkflow("mdfails", fails=True)
-LASTING = SimulatedWorkflow("mdlasts", duration=1.0)
+LASTING = SimulatedWorkflow("mdlasts", duration=5.0)
 QUICK = [SimulatedWorkflow(f"md{n:04}") for n in range(20)]
 
 
@@ -53,7 +53,7 @@ def test_the_worst_end_is_the_exit_code(desk):
     assert ended["f"]["error_type"] == "RunFailedError"
     assert ended["f"]["outputs"]
     lasting = {"workflow_id": "mdlasts", "key": "l", "params": {"n": 91}}
-    here.write("b.jsonl", [*lines, {**lasting, "timeout": 0.3}])
+    here.write("b.jsonl", [*lines, {**lasting, "timeout": 3.0}])
     ended = here.outcomes("batch", "b.jsonl", code=3)
     assert ended["l"]["status"] == "OPEN"
     assert here.runs[91] in ended["l"]["ref"]
@@ -77,9 +77,9 @@ def test_the_time_out_of_the_command_is_for_lines_without(desk):
     here = desk(LASTING)
     line = {"workflow_id": "mdlasts", "key": "a", "params": {"n": 1}}
     here.write("b.jsonl", [line])
-    assert here.outcomes("batch", "b.jsonl", "--timeout", "0.2", code=3)
+    assert here.outcomes("batch", "b.jsonl", "--timeout", "3", code=3)
     here.write("b.jsonl", [{**line, "timeout": 30}])
-    ended = here.outcomes("batch", "b.jsonl", "--timeout", "0.2")
+    ended = here.outcomes("batch", "b.jsonl", "--timeout", "3")
     assert ended["a"]["status"] == "SUCCEEDED"
     assert here.executed == {1: 1}
 
@@ -254,7 +254,7 @@ def test_the_outcome_file_grows_while_the_batch_goes_on(desk):
     here.write("b.jsonl", [lasting, *requests(5)])
     process = here.process("batch", "b.jsonl", "--out", "out.jsonl")
     out = here.folder / "out.jsonl"
-    for _ in range(400):
+    for _ in range(3_000):
         if out.exists() and len(out.read_bytes().splitlines()) == 5:
             break
         time.sleep(0.01)  # noqa: TID251 - no loop runs here

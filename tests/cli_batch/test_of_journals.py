@@ -6,7 +6,7 @@ from batch_desk import kept, requests
 
 from dpa_async.simulator import Fault, SimulatedWorkflow
 
-LASTING = SimulatedWorkflow("mdlasts", duration=0.8)
+LASTING = SimulatedWorkflow("mdlasts", duration=7.0)
 LINE = {"workflow_id": "mdlasts", "key": "l", "params": {"n": 91}}
 
 
@@ -23,7 +23,7 @@ def uncertain(desk):
 def test_resume_waits_for_what_runs_and_completes_the_outcome_file(desk):
     here = desk(LASTING, *(SimulatedWorkflow(f"md{n:04}") for n in range(5)))
     here.write("b.jsonl", [LINE, *requests(5)])
-    here.outcomes("batch", "b.jsonl", "--timeout", "0.7", code=3)
+    here.outcomes("batch", "b.jsonl", "--timeout", "5", code=3)
     resume = ("resume", "b.jsonl.journal", "--out", "out.jsonl")
     ended = here.outcomes(*resume, "--report", "b.html")
     assert ended.keys() == {"l"}
