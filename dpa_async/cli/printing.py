@@ -158,17 +158,23 @@ def show_traceback(
 
 
 def write(stream: TextIO | None, text: str) -> None:
-    """Write at once; where nobody reads any more, nothing, and without a word."""
+    """Write at once; where nobody reads any more, nothing, and without a word.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk.
+    """
     if stream is None:
         return
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # What is still buffered goes to nothing, now and when the interpreter ends.
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())
         os.close(nothing)
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _usual_format() -> Format:

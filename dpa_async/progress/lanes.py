@@ -89,7 +89,8 @@ class Lanes:
             unread: Requests that are in no lane yet.
         """
         of_all = self._of_all
-        if of_all is None or not running:
+        at_once = running or len(self._lanes)  # of those between two runs, one each
+        if of_all is None or not at_once:
             return None
         work, longest = unread * of_all, 0.0
         for workflow_id, lane in self._lanes.items():
@@ -100,4 +101,4 @@ class Lanes:
                 left += abs(usual - (now - lane.since))
             work += left
             longest = max(longest, left)
-        return max(longest, work / running)
+        return max(longest, work / at_once)
