@@ -214,10 +214,10 @@ class Wait:
         """
         if status is _RUNNING and self._trust is _LISTS:  # nearly all, at every list
             self._running_at = max(self._running_at, asked_at - STALE)
-        elif self.busy or self._alarm is not None:
+        elif self.busy or self._alarm is not None or asked_at < self._believe_from:
             return
         elif status in _AT_REST or (status is _SUSPENDED and self._wants_suspended()):
-            if asked_at >= self._believe_from and not self._is_young():
+            if not self._is_young():
                 self.wake("sweep")
         elif status is _RUNNING or status is _SUSPENDED:
             self._running_at = max(self._running_at, asked_at - STALE)
@@ -336,8 +336,10 @@ class Wait:
             ConfigurationError: The policy's generator or jitter raised.
         """
         policy = self._watch.policy
-        if self._trust is _LISTS:
-            return safety_interval(policy)
+        if self._trust is _LISTS:  # since its latest look, whatever lists said since
+            since = max(self._looked_at, self._started_at or 0.0)
+            now = asyncio.get_running_loop().time()
+            return max(0.0, since + safety_interval(policy) - now)
         is_first = self._steps == 0
         if is_first:
             self._intervals = self._own_intervals() or self._learned_intervals()
