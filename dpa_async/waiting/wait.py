@@ -29,14 +29,11 @@ from dpa_async.waiting.schedules import (
 from dpa_async.waiting.watch import STALE, End, Watch
 from dpa_async.waiting.watched import ATTACHED, Beginning, Watched
 
-_BETWEEN_ALARMS = 1.0
-"""Seconds between two looks that alarms ask for."""
-
-_LONGEST_DOUBT = 60.0
-"""Seconds for which lists are not believed after many false alarms."""
-
-_TIMERS_DIFFER = 0.01
-"""Seconds by which a timer may come before it is due."""
+# In seconds, all of them.
+_BETWEEN_ALARMS = 1.0  # two looks that alarms ask for
+_AT_ONCE = 0.5  # from its start on: who is waited for later is not learned from
+_LONGEST_DOUBT = 60.0  # lists are not believed after many false alarms
+_TIMERS_DIFFER = 0.01  # a timer may come so long before it is due
 
 # What a list says of nearly all, thousands of times: an enum's lookup would show.
 _RUNNING, _SUSPENDED = WorkflowStatus.RUNNING, WorkflowStatus.SUSPENDED
@@ -158,8 +155,9 @@ class Wait:
         elif self._waiter is None:
             self._waiter = waiter
             self._silent_since = None
-            now = asyncio.get_running_loop().time()
-            if now > self._running_at + self._watch.policy.first_look:
+            since = self._running_at if self._due is None else self._due
+            patience = max(self._watch.policy.first_look, _AT_ONCE)
+            if asyncio.get_running_loop().time() > since + patience:
                 self._informative = False
             self._watch.add(self)
             self._sleep()

@@ -12,6 +12,7 @@ from dpa_async import (
     WaitPolicy,
     run_and_wait,
 )
+from dpa_async.journal import SQLiteJournal
 from dpa_async.simulator import Fault, SimulatedWorkflow
 
 
@@ -54,3 +55,25 @@ def test_what_waits_for_its_turn_is_held_for_less(in_memory):
 
     workflows = [SimulatedWorkflow(f"w{n}", duration=30.0) for n in range(12)]
     in_memory(scene, *workflows)
+
+
+@pytest.mark.parametrize("policy", [{"sync_wait": "auto"}, {"first_look": 0}])
+def test_runs_are_learned_from_whether_held_or_looked_at_at_once(
+    in_memory, tmp_path, policy
+):
+    """Else what is known of a workflow would be what it was like before, for ever."""
+
+    async def scene(_, client):
+        async with (
+            SQLiteJournal(tmp_path / "journal") as journal,
+            Runner(client, wait=WaitPolicy(**policy), journal=journal) as runner,
+        ):
+            for _ in range(20):
+                run = await runner.start("wf")
+                await asyncio.sleep(0.01)
+                await run
+            known = journal.remembered(client.settings.base_url, "wf")
+            assert len(known) >= 19
+            assert all(after <= 2.1 and by >= 1.9 for after, by in known)
+
+    in_memory(scene, SimulatedWorkflow("wf", duration=(1.9, 2.1)))
