@@ -32,6 +32,7 @@ from dpa_async.waiting.watched import ATTACHED, Beginning, Watched
 # In seconds, all of them.
 _BETWEEN_ALARMS = 1.0  # two looks that alarms ask for
 _AT_ONCE = 0.5  # from its start on: who is waited for later is not learned from
+_JUST_NOW = 0.1  # an answer that was held comes so long after the end
 _LONGEST_DOUBT = 60.0  # lists are not believed after many false alarms
 _TIMERS_DIFFER = 0.01  # a timer may come so long before it is due
 
@@ -123,7 +124,7 @@ class Wait:
         self._informative = started_at is not None and not self.has_alarm
         self._looked_at = 0.0
         self._silent_since: float | None = None  # the first look that failed since
-        self._running_at = now - 1.0 if is_over else now  # the last sign of that
+        self._running_at = now - _JUST_NOW if is_over else now  # the last sign
         self._alarm: Why | None = None  # what asks for the next look
         self._trust = _Trust.ITSELF
         self._believe_from = 0.0  # lists that were asked for then, or later
