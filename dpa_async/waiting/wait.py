@@ -284,7 +284,8 @@ class Wait:
         self._silent_since = None
         self._watch.took(asyncio.get_running_loop().time() - self._looked_at)
         if status.ended:
-            self._learn()
+            if why != "safety":  # lists show it running still: that is another run
+                self._learn()
             return status
         self._running_at = self._looked_at
         if why == "sweep":

@@ -158,9 +158,11 @@ class Watch:
 
     def saw_quick_run(self) -> None:
         """Take note that a run of an unknown workflow was over before a list tells."""
-        self._quick_until = asyncio.get_running_loop().time() + _QUICK
-        for wait in tuple(self._waits):
-            wait.rely_on_itself(only_young=True)
+        now = asyncio.get_running_loop().time()
+        was_quick, self._quick_until = now < self._quick_until, now + _QUICK
+        if not was_quick:  # else none is let alone, and there may be ten thousand
+            for wait in tuple(self._waits):
+                wait.rely_on_itself(only_young=True)
 
     async def _leave_lists(self) -> None:
         for number, wait in enumerate(tuple(self._waits)):

@@ -7,6 +7,7 @@ import pytest
 
 from dpa_async import Runner, RunTimeoutError, WaitPolicy
 from dpa_async.events import Ended
+from dpa_async.journal import SQLiteJournal
 from dpa_async.simulator import Fault, SimulatedWorkflow
 
 NAMES = [f"w{n}" for n in range(20)]
@@ -87,4 +88,32 @@ def test_who_waits_again_and_again_is_not_put_off_by_lists(in_memory):
         scene,
         SimulatedWorkflow(quick, duration=20.0),
         *(SimulatedWorkflow(name, duration=2_000.0) for name in slow),
+    )
+
+
+def test_somebody_elses_run_after_ours_does_not_make_ours_longer(in_memory, tmp_path):
+    async def scene(platform, client):
+        async def meddle():
+            await asyncio.sleep(5.0)
+            (ours,) = platform.platform.executions("w0")
+            await asyncio.sleep(ours.ends_at - platform.now())
+            platform.platform.execute_as_other_user("w0", platform.now(), 900.0)
+
+        async with (
+            SQLiteJournal(tmp_path / "journal") as journal,
+            Runner(client, journal=journal) as runner,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(meddle())
+            runs = [await runner.start(name) for name in NAMES]
+            await asyncio.gather(*(run.result() for run in runs))
+            known = journal.remembered(client.settings.base_url, "w0")
+            assert all(after <= 20.1 <= by + 0.2 for after, by in known), known
+            assert journal.remembered(client.settings.base_url, "w1")
+
+    quick, *slow = NAMES
+    in_memory(
+        scene,
+        SimulatedWorkflow(quick, duration=20.0),
+        *(SimulatedWorkflow(name, duration=100.0) for name in slow),
     )
