@@ -201,7 +201,7 @@ class DPAClient:
                 designated_nodes_only=designated_nodes_only,
             )
 
-        if departure is not None:
+        if departure is not None and sync_wait is not None:
             departure.held_for = held_for
         read = partial(replies.execution, self.settings, workflow_id)
         return await self._call(held_for(sync_wait), read, departure)
