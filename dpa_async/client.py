@@ -190,16 +190,21 @@ class DPAClient:
         """
         if callback_url is not None:
             check_type("callback_url", callback_url, str)
-        request = requests.execute(
-            self.settings,
-            workflow_id,
-            params,
-            callback_url=callback_url,
-            sync_wait=sync_wait,
-            designated_nodes_only=designated_nodes_only,
-        )
+
+        def held_for(hold: float | None) -> Request:
+            return requests.execute(
+                self.settings,
+                workflow_id,
+                params,
+                callback_url=callback_url,
+                sync_wait=hold,
+                designated_nodes_only=designated_nodes_only,
+            )
+
+        if departure is not None and sync_wait is not None:
+            departure.held_for = held_for
         read = partial(replies.execution, self.settings, workflow_id)
-        return await self._call(request, read, departure)
+        return await self._call(held_for(sync_wait), read, departure)
 
     async def get_run_status(self, run: RunRef, *, repeat: bool = True) -> RunStatus:
         """Ask how a run is: the only thing that decides whether it ended.

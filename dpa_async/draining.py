@@ -23,9 +23,10 @@ async def draining(
 ) -> AsyncGenerator[asyncio.Event]:
     """Have the first of these signals close the runner; the next one does what it did.
 
-    Closing it stops starting, finishes the POSTs that are out (5 s at most), journals
-    them and detaches from what runs. Batches end, whoever waits is told. On the
-    platform the runs go on, and with a journal the same call goes on with them later.
+    Closing it stops starting, finishes the POSTs that are out (5 s at most, beyond what
+    their answers are held), journals them and detaches from what runs. Batches end,
+    whoever waits is told. On the platform the runs go on, and with a journal the same
+    call goes on with them later.
 
     Args:
         runner: What is drained.

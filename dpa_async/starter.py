@@ -249,8 +249,8 @@ class Starter:
                 waiting.cancel()
         if entry.task is None:
             self._leave_lane(entry)
-        elif not entry.order.departure.abandon():
-            entry.task.cancel()
+        elif not (entry.order.departure.abandon() or entry.task.cancelling()):
+            entry.task.cancel()  # once: again would cut short how it leaves
 
     def _done(self, entry: _Entry, task: "asyncio.Task[Start]") -> None:
         self._free_slot(entry)

@@ -265,6 +265,8 @@ class Submitter:
         order.progress.in_doubt = tracked.submission
         order.departure.left = False  # no answer is awaited any more
         self._evidence.doubt(tracked)
-        self._announce(Uncertain, tracked.submission)
-        if self._journal is not None:
-            await self._journal.uncertain(tracked.submission)
+        try:
+            if self._journal is not None:
+                await self._journal.uncertain(tracked.submission)
+        finally:  # not before: who is told may settle it at once
+            self._announce(Uncertain, tracked.submission)

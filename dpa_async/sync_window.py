@@ -6,7 +6,6 @@ finds no place for a held request executes without, and never waits for one.
 """
 
 import asyncio
-import math
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -14,9 +13,6 @@ from dpa_async.models import Execution
 from dpa_async.settings import Limits
 from dpa_async.transport import Departure
 from dpa_async.waiting import Beginning, Learned, WaitPolicy
-
-_SPARE = 1.0
-"""Seconds before a deadline by which an answer has to be there."""
 
 _AT_ONCE = 1.0
 """Seconds under which an answer was not held."""
@@ -43,11 +39,7 @@ class SyncWindow:
             wanted = self._learned.short_run(workflow_id)
         if wanted is None or not self._free:
             return None
-        hold = math.ceil(wanted)
-        if departure.deadline is not None:
-            left = departure.deadline - asyncio.get_running_loop().time()
-            hold = min(hold, math.floor(left - _SPARE))
-        return hold if hold >= 1 else None
+        return departure.longest_hold(wanted)
 
     @contextmanager
     def place(self, hold: int | None) -> Generator[None]:

@@ -43,3 +43,25 @@ def test_closing_the_runner_does_not_cut_the_taking_back_short(in_memory):
         await asyncio.gather(waiting, return_exceptions=True)
 
     in_memory(scene)
+
+
+def test_a_caller_that_leaves_a_closing_runner_does_not_cut_it_short_either(in_memory):
+    async def scene(platform, client):
+        journal = SlowJournal()
+        runner = Runner(client, journal=journal)
+        async with journal.writes:
+            waiting = [
+                asyncio.create_task(runner.start(f"w{n}", key=f"k{n}"))
+                for n in range(5)
+            ]
+            await asyncio.sleep(0.5)  # the intents are on their way to the disk
+            closing = asyncio.create_task(runner.aclose())
+            await asyncio.sleep(0.1)
+            for task in waiting:
+                task.cancel()
+            await closing
+        assert journal.keys == set()
+        assert not platform.platform.runs
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    in_memory(scene)

@@ -7,16 +7,20 @@ after it carried it out look the same.
 """
 
 import asyncio
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
-from attrs import define
+from attrs import define, evolve
 
 from dpa_async.errors import TransportError
 from dpa_async.wire.envelope import unexpected
 from dpa_async.wire.messages import Reply, Request
+
+_SPARE = 1.0
+"""Seconds before a deadline by which an answer that is held has to be there."""
 
 RawReply: TypeAlias = tuple[int, Mapping[str, str], bytes]
 """HTTP's status, headers by lower-case name, the body."""
@@ -79,6 +83,7 @@ class Departure:
             here.
         take_back: Awaited when it certainly was not carried out, before it waits to be
             sent again.
+        held_for: Makes the request with its answer held for so many seconds, or not.
     """
 
     left: bool = False
@@ -89,6 +94,23 @@ class Departure:
     deadline: float | None = None
     note: Callable[[], Awaitable[None]] | None = None
     take_back: Callable[[], Awaitable[None]] | None = None
+    held_for: Callable[[int | None], Request] | None = None
+
+    def longest_hold(self, wanted: float) -> int | None:
+        """Give the seconds for which an answer can be held now; None: not at all."""
+        hold = math.ceil(wanted)
+        if self.deadline is not None:
+            left = self.deadline - asyncio.get_running_loop().time()
+            hold = min(hold, math.floor(left - _SPARE))
+        return hold if hold >= 1 else None
+
+    def in_time(self, request: Request) -> Request:
+        """Give what leaves now: what waited for its turn is held for less."""
+        hold = self.longest_hold(request.hold) if request.hold else None
+        if self.held_for is None or (hold or 0) == request.hold:
+            return request
+        self.hold = hold or 0
+        return evolve(request, body=self.held_for(hold).body, hold=self.hold)
 
     def abandon(self) -> bool:
         """Give the request up; tells whether it is out, and has to be finished."""

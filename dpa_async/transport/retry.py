@@ -183,6 +183,7 @@ class Transport:
             if departure.abandoned:  # while it waited for its turn
                 words = "it was given up"
                 raise TransportError(request.operation, words, request_sent=False)
+            request = departure.in_time(request)
             timeout = self._timeout + request.hold
             reply = await exchange(self._backend, request, departure, timeout=timeout)
         self._respect(request, reply)

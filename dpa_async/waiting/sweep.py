@@ -59,7 +59,7 @@ class Sweep:
         self._sweeping: asyncio.Task[None] | None = None
         lists.hearers.append(watch.hear)
         if watch.policy.sweep != "never":
-            watch.on_more = self._consider
+            watch.on_change = self._consider
 
     def _interval(self, bounds: _Bounds) -> float | None:
         """Give the seconds between two lists; None: each run is looked at instead."""
@@ -95,6 +95,8 @@ class Sweep:
         while (interval := self._interval(_TO_GO_ON)) is not None:
             self._watch.rely_on_lists(interval)
             await asyncio.sleep(interval)
+            if not self._watch.without_alarm:  # the last one ended meanwhile
+                return
             failures = 0 if await self._heard() else failures + 1
             if failures == _FAILURES:
                 loop = asyncio.get_running_loop()

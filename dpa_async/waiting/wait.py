@@ -29,14 +29,12 @@ from dpa_async.waiting.schedules import (
 from dpa_async.waiting.watch import STALE, End, Watch
 from dpa_async.waiting.watched import ATTACHED, Beginning, Watched
 
-_BETWEEN_ALARMS = 1.0
-"""Seconds between two looks that alarms ask for."""
-
-_LONGEST_DOUBT = 60.0
-"""Seconds for which lists are not believed after many false alarms."""
-
-_TIMERS_DIFFER = 0.01
-"""Seconds by which a timer may come before it is due."""
+# In seconds, all of them.
+_BETWEEN_ALARMS = 1.0  # two looks that alarms ask for
+_AT_ONCE = 0.5  # from its start on: who is waited for later is not learned from
+_JUST_NOW = 0.1  # an answer that was held comes so long after the end
+_LONGEST_DOUBT = 60.0  # lists are not believed after many false alarms
+_TIMERS_DIFFER = 0.01  # a timer may come so long before it is due
 
 # What a list says of nearly all, thousands of times: an enum's lookup would show.
 _RUNNING, _SUSPENDED = WorkflowStatus.RUNNING, WorkflowStatus.SUSPENDED
@@ -126,7 +124,7 @@ class Wait:
         self._informative = started_at is not None and not self.has_alarm
         self._looked_at = 0.0
         self._silent_since: float | None = None  # the first look that failed since
-        self._running_at = now - 1.0 if is_over else now  # the last sign of that
+        self._running_at = now - _JUST_NOW if is_over else now  # the last sign
         self._alarm: Why | None = None  # what asks for the next look
         self._trust = _Trust.ITSELF
         self._believe_from = 0.0  # lists that were asked for then, or later
@@ -158,8 +156,9 @@ class Wait:
         elif self._waiter is None:
             self._waiter = waiter
             self._silent_since = None
-            now = asyncio.get_running_loop().time()
-            if now > self._running_at + self._watch.policy.first_look:
+            since = self._running_at if self._due is None else self._due
+            patience = max(self._watch.policy.first_look, _AT_ONCE)
+            if asyncio.get_running_loop().time() > since + patience:
                 self._informative = False
             self._watch.add(self)
             self._sleep()
@@ -214,10 +213,10 @@ class Wait:
         """
         if status is _RUNNING and self._trust is _LISTS:  # nearly all, at every list
             self._running_at = max(self._running_at, asked_at - STALE)
-        elif self.busy or self._alarm is not None:
+        elif self.busy or self._alarm is not None or asked_at < self._believe_from:
             return
         elif status in _AT_REST or (status is _SUSPENDED and self._wants_suspended()):
-            if asked_at >= self._believe_from and not self._is_young():
+            if not self._is_young():
                 self.wake("sweep")
         elif status is _RUNNING or status is _SUSPENDED:
             self._running_at = max(self._running_at, asked_at - STALE)
@@ -285,7 +284,8 @@ class Wait:
         self._silent_since = None
         self._watch.took(asyncio.get_running_loop().time() - self._looked_at)
         if status.ended:
-            self._learn()
+            if why != "safety":  # lists show it running still: that is another run
+                self._learn()
             return status
         self._running_at = self._looked_at
         if why == "sweep":
@@ -336,8 +336,10 @@ class Wait:
             ConfigurationError: The policy's generator or jitter raised.
         """
         policy = self._watch.policy
-        if self._trust is _LISTS:
-            return safety_interval(policy)
+        if self._trust is _LISTS:  # since its latest look, whatever lists said since
+            since = max(self._looked_at, self._started_at or 0.0)
+            now = asyncio.get_running_loop().time()
+            return max(0.0, since + safety_interval(policy) - now)
         is_first = self._steps == 0
         if is_first:
             self._intervals = self._own_intervals() or self._learned_intervals()

@@ -70,7 +70,8 @@ class Watch:
         context: One for all runs: each timer and callback would else make its own.
         without_alarm: So many runs are waited for that no callback will wake.
         read_seconds: What a look takes, of late.
-        on_more: Called when one more run is waited for.
+        on_change: Called when one more run is waited for, and after each look: it may
+            be time to sweep, or to sweep again.
     """
 
     def __init__(self, owner: Owner, policy: WaitPolicy, *, at_once: int) -> None:
@@ -79,7 +80,7 @@ class Watch:
         self.context = contextvars.copy_context()
         self.without_alarm = 0
         self.read_seconds = 0.0
-        self.on_more: Callable[[], None] = _nothing
+        self.on_change: Callable[[], None] = _nothing
         self._owner = owner
         self._free = at_once
         self._due: deque[Sleeper] = deque()
@@ -112,7 +113,7 @@ class Watch:
         self._waits.add(wait)
         if not wait.has_alarm:
             self.without_alarm += 1
-            self.on_more()
+            self.on_change()
 
     def remove(self, wait: Sleeper) -> None:
         """Forget a wait that is over."""
@@ -157,9 +158,11 @@ class Watch:
 
     def saw_quick_run(self) -> None:
         """Take note that a run of an unknown workflow was over before a list tells."""
-        self._quick_until = asyncio.get_running_loop().time() + _QUICK
-        for wait in tuple(self._waits):
-            wait.rely_on_itself(only_young=True)
+        now = asyncio.get_running_loop().time()
+        was_quick, self._quick_until = now < self._quick_until, now + _QUICK
+        if not was_quick:  # else none is let alone, and there may be ten thousand
+            for wait in tuple(self._waits):
+                wait.rely_on_itself(only_young=True)
 
     async def _leave_lists(self) -> None:
         for number, wait in enumerate(tuple(self._waits)):
@@ -181,3 +184,4 @@ class Watch:
     def _looked(self, _: object) -> None:
         self._free += 1
         self._go_on()
+        self.on_change()
