@@ -88,7 +88,7 @@ class Learned:
             for after, by in self._remembered(workflow_id):
                 with suppress(ConfigurationError):  # these are no times of a run
                     known.learn(after, by)
-            if len(known):
+            if len(known) or self._history is not None:  # or it is asked each time
                 self._keep(workflow_id, known)
         return known
 

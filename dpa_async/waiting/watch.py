@@ -23,6 +23,7 @@ STALE = 2.5
 """Seconds by which the platform's list may lag behind an execute."""
 
 _SCOUTS = 10  # one run in so many looks by itself though there are lists
+_LONGEST_PATIENCE = 3.0  # seconds, beyond those in which a list may be stale
 _QUICK = 60.0  # seconds for which one quick run makes all others look by themselves
 _AT_A_TIME = 1_000
 _LATEST = 0.1  # what the latest look counts for among what looks take
@@ -154,7 +155,7 @@ class Watch:
         is_scout = self._young % _SCOUTS == 1
         if is_scout or asyncio.get_running_loop().time() < self._quick_until:
             return 0.0
-        return STALE + 1.5 * self._sweep_every
+        return STALE + min(1.5 * self._sweep_every, _LONGEST_PATIENCE)
 
     def saw_quick_run(self) -> None:
         """Take note that a run of an unknown workflow was over before a list tells."""
