@@ -130,6 +130,11 @@ def soak(session: nox.Session) -> None:
         *("python", "-X", "dev", "-W", "error", "-m", "pytest"),
         *("tests/transport/test_soak.py", "tests/test_storms.py"),
         "tests/test_cancelling.py",
+        *(
+            "tests/test_callback_orders.py",
+            "tests/test_tokens.py",
+            "tests/test_limits.py",
+        ),
         "tests/kills",
         *(
             "tests/cli_batch/test_batch_kills.py",
@@ -139,6 +144,8 @@ def soak(session: nox.Session) -> None:
             "SOAK_CASES": cases,
             "SOAK_SEED": seed,
             "DPA_STORMS": "150",
+            "DPA_CALLERS": "10000",
+            "DPA_ORDERS_APART": "1",
             "DPA_TICKS": "300",
             "DPA_KILL_SEEDS": "3",
             "DPA_KILL_ROUNDS": "10",

@@ -17,7 +17,7 @@ from dpa_async.events import Ended, OutputsRead, Submitted
 from dpa_async.simulator import MemorySimulator, SimulatedWorkflow
 from dpa_async.simulator.virtual_time import VirtualTimeLoop
 
-TICKS = int(os.environ.get("DPA_TICKS", "20"))
+TICKS = int(os.environ.get("DPA_TICKS", "12"))
 
 WORKFLOWS = 50
 SHARED, RESULTS, EVENTS = 20, 630, 290  # runs, and who waits for them

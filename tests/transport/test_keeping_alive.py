@@ -39,7 +39,7 @@ class Relay:
 
 def test_a_lone_long_run_keeps_its_connection():
     async def main():
-        workflow = SimulatedWorkflow("wf", duration=BETWEEN_LOOKS - 1)
+        workflow = SimulatedWorkflow("wf", duration=BETWEEN_LOOKS - 4)
         async with Simulator([workflow]) as platform:
             port = int(platform.url.rpartition(":")[2])
             async with Relay(port) as relay:
