@@ -44,7 +44,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Two strict type checkers: each sees what the other does not."""
-    install(session, "types", "-e", ".[speed,cli]")
+    install(session, "types", "-e", ".[speed,cli,taskiq]")
     session.run("mypy")
     # What is checked is decided by the pinned version, not by what is newest today.
     session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
@@ -88,6 +88,17 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def taskiq(session: nox.Session) -> None:
+    """Runs spread over Taskiq's workers, one of them killed: Debian's `redis-server`."""
+    install(session, "tests", "-e", ".[speed,taskiq]")
+    # By its name, which is no test's: where there is no Redis, nothing is skipped.
+    session.run(
+        *("pytest", "tests/taskiq_workers/spread_over_workers.py", "-s"),
+        *session.posargs,
+    )
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or the one that is named, with its words."""
     session.install(".[speed,cli]")
@@ -103,7 +114,7 @@ def dev(session: nox.Session) -> None:
     """Make the environment that nox itself runs in ready for work on the project."""
     session.run(
         *(sys.executable, "-m", "pip", "install", "--quiet"),
-        *("-e", ".[speed,cli]", *nox.project.dependency_groups(PROJECT, "dev")),
+        *("-e", ".[speed,cli,taskiq]", *nox.project.dependency_groups(PROJECT, "dev")),
         external=True,
     )
 

@@ -1,0 +1,163 @@
+"""Keyed requests over two workers on a real Redis, one of which is killed midway.
+
+Not found by pytest by itself: it needs Debian's `redis-server`; `nox -s taskiq`.
+"""
+
+import asyncio
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from dpa_async import (
+    ConfigurationError,
+    RunFailedError,
+    RunRequest,
+    RunStatus,
+    SubmissionUncertainError,
+)
+
+HERE = Path(__file__).parent
+REQUESTS, WORKFLOWS, KILL_AFTER = 500, 50, 150
+
+
+@contextmanager
+def process(*command, **options):
+    started = subprocess.Popen(command, start_new_session=True, text=True, **options)
+    try:
+        yield started
+    finally:
+        kill(started)
+
+
+def kill(started):
+    """End a process and what it started, as a machine does that goes down."""
+    if started.returncode is None:
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+
+
+@contextmanager
+def redis(directory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory))
+    durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+    quiet = {"stdout": subprocess.DEVNULL}
+    with process("redis-server", *words, *durable, **quiet):
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)  # noqa: TID251 - no loop runs yet
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def platform():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with process(sys.executable, HERE / "platform_process.py", **pipes) as started:
+        yield started, json.loads(started.stdout.readline())
+
+
+def worker(environment, log):
+    words = ("--workers", "1", "--max-async-tasks", "200", "--log-level", "WARNING")
+    return process(
+        *(sys.executable, "-W", "ignore", "-m", "taskiq", "worker", *words),
+        "workers_tasks:broker",
+        cwd=HERE,
+        env={**os.environ, **environment, "PYTHONPATH": f"{Path.cwd()}:{HERE}"},
+        stdout=log,
+        stderr=log,
+    )
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """A Redis, a platform, and the module of tasks as whoever sends has it."""
+    with ExitStack() as stack:
+        url = stack.enter_context(redis(tmp_path))
+        simulator, environment = stack.enter_context(platform())
+        environment = {**environment, "TASKIQ_REDIS": url}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.syspath_prepend(HERE)
+        sys.modules.pop("workers_tasks", None)
+        log = stack.enter_context((tmp_path / "workers.log").open("w"))
+        workers = [stack.enter_context(worker(environment, log)) for _ in range(2)]
+        yield importlib.import_module("workers_tasks"), simulator, workers
+        print((tmp_path / "workers.log").read_text()[-3000:])
+
+
+def executions(simulator):
+    """Ask the platform what it executed: how often each key."""
+    simulator.stdin.write("tell\n")
+    simulator.stdin.flush()
+    return Counter(params["key"] for _, params in json.loads(simulator.stdout.readline()))
+
+
+def requests():
+    for number in range(REQUESTS):
+        key = f"row-{number}"
+        workflow_id = f"md-{number % WORKFLOWS:02}"
+        yield RunRequest(workflow_id, {"key": key}, key=key)
+
+
+async def spread(tasks, workers):
+    outcomes, killed_at = {}, None
+    await tasks.broker.startup()
+    try:
+        async with asyncio.timeout(240):
+            async for outcome in tasks.runs.spread(requests()):
+                assert outcome.request.key not in outcomes
+                outcomes[outcome.request.key] = outcome
+                if len(outcomes) >= KILL_AFTER and killed_at is None:
+                    killed_at = len(outcomes)
+                    kill(workers[0])
+        again = tasks.runs.spread(requests())
+        repeated = {each.request.key: each async for each in again}
+    finally:
+        await tasks.broker.shutdown()
+    return outcomes, killed_at, repeated
+
+
+def test_each_key_is_executed_once_though_a_worker_is_killed(stage):
+    tasks, simulator, workers = stage
+    began = time.monotonic()
+    outcomes, killed_at, repeated = asyncio.run(spread(tasks, workers))
+    took = time.monotonic() - began
+    executed = executions(simulator)
+
+    kinds = Counter(
+        each.result.status.name if each.result else type(each.error).__name__
+        for each in outcomes.values()
+    )
+    print(f"{len(outcomes)} outcomes of {REQUESTS} keys on {WORKFLOWS} workflows")
+    print(f"one of 2 workers killed after {killed_at} outcomes")
+    for kind, count in sorted(kinds.items()):
+        print(f"  {kind}: {count}")
+    print(f"executes: {executed.total()}, keys executed twice:", end=" ")
+    print(sum(count > 1 for count in executed.values()))
+    print(f"{took:.0f} s")
+    for outcome in outcomes.values():
+        if outcome.error: print(repr(outcome.error))
+
+    assert len(outcomes) == REQUESTS
+    assert max(executed.values()) == 1
+    assert kinds.keys() <= {"SUCCEEDED", "SubmissionUncertainError"}
+    for key, outcome in outcomes.items():
+        if outcome.result is not None:
+            assert executed[key] == 1
+            assert repeated[key].result == outcome.result
+        else:
+            assert outcome.error.submission.key == key
