@@ -89,7 +89,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def taskiq(session: nox.Session) -> None:
-    """Runs spread over Taskiq's workers, one of them killed: Debian's `redis-server`."""
+    """Runs over Taskiq's workers, one of which is killed: Debian's `redis-server`."""
     install(session, "tests", "-e", ".[speed,taskiq]")
     # By its name, which is no test's: where there is no Redis, nothing is skipped.
     session.run(

@@ -1,11 +1,11 @@
-"""What became of a run as text, for engines that carry results from one place to another.
+"""What became of a run as text, for engines that carry results from place to place.
 
 The text is JSON. Reading it makes this library's own values and errors and nothing
 else, whoever wrote it: unlike a pickle, it runs no code.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias, cast
 
@@ -43,7 +43,7 @@ def read_outcome(text: str) -> Outcome:
     """
     try:
         outcome = _made(json.loads(text))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         outcome = None
     if isinstance(outcome, RunResult | DPAError):
         return outcome
@@ -51,7 +51,7 @@ def read_outcome(text: str) -> Outcome:
     raise ValueError(msg)
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> object:  # noqa: PLR0911 - a line for each kind
     """Give a value as JSON has it; those of this library say what they are."""
     match value:
         case RunRef():
@@ -74,23 +74,15 @@ def _made(value: object) -> object:
     """Make what `_plain` has taken apart.
 
     Raises:
-        ValueError: It is none of it; so are `TypeError` and `KeyError` raised.
+        ValueError: It is none of it; so are `AttributeError`, `KeyError` and
+            `TypeError` raised.
     """
-    match value:
-        case {"ref": str(text)}:
-            return RunRef.parse(text)
-        case {"submission": str(text)}:
-            return Submission.parse(text)
-        case {"result": list(parts)}:
-            return _result(*cast("list[Any]", parts))
-        case {"error": list(parts)}:
-            return _error(*cast("list[Any]", parts))
-        case list():
-            return [_made(part) for part in cast("list[object]", value)]
-        case str() | int() | float() | None:
-            return value
-        case _:
-            raise ValueError(value)
+    if isinstance(value, list):
+        return [_made(part) for part in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    ((kind, parts),) = cast("dict[str, Any]", value).items()
+    return _MAKERS[kind](parts)
 
 
 def _plain_result(result: RunResult) -> list[object]:
@@ -142,3 +134,11 @@ def _error(name: str, words: object, fields: Mapping[str, object]) -> DPAError:
     for note in cast("list[str]", notes):
         error.add_note(note)
     return error
+
+
+_MAKERS: Mapping[str, Callable[[Any], object]] = {
+    "ref": RunRef.parse,
+    "submission": Submission.parse,
+    "result": lambda parts: _result(*parts),
+    "error": lambda parts: _error(*parts),
+}

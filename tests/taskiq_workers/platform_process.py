@@ -7,13 +7,18 @@ import sys
 from dpa_async.simulator import Simulator
 
 
+def tell(what):
+    sys.stdout.write(f"{json.dumps(what)}\n")
+    sys.stdout.flush()
+
+
 async def main():
     loop = asyncio.get_running_loop()
     async with Simulator(duration=(0.3, 1.5), seed=11) as simulator:
-        print(json.dumps(simulator.environment()), flush=True)
+        tell(simulator.environment())
         await loop.run_in_executor(None, sys.stdin.readline)
         runs = simulator.platform.runs.values()
-        print(json.dumps([[run.run_id, dict(run.params)] for run in runs]), flush=True)
+        tell([[run.run_id, dict(run.params)] for run in runs])
 
 
 if __name__ == "__main__":

@@ -303,7 +303,8 @@ async def check_durable(redis: Redis) -> tuple[str, ...]:
     Raises nothing: one that does not tell is not told about.
     """
     try:
-        said = await cast("Awaitable[Any]", redis.config_get("append*", "maxmemory*"))
+        asked = redis.config_get("append*", "maxmemory*")  # pyright: ignore[reportUnknownMemberType]
+        said = await asked
     except RedisError:
         return ()
     config = {_text(name): _text(value) for name, value in said.items()}

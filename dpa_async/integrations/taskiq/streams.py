@@ -6,7 +6,7 @@ stream for ever what is acknowledged.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 from redis.asyncio import Redis
 from taskiq import AckableMessage
@@ -27,31 +27,26 @@ class StreamBroker(RedisStreamBroker):
             while True:
                 for message_id, data in await self._orphans(redis):
                     yield AckableMessage(data=data, ack=self._done(message_id))
-                news = cast(
-                    "list[Any]",
-                    await redis.xreadgroup(
-                        self.consumer_group_name,
-                        self.consumer_name,
-                        {self.queue_name: ">"},
-                        count=self.count,
-                        block=min(self.block, self.idle_timeout),
-                    ),
+                asked = redis.xreadgroup(
+                    self.consumer_group_name,
+                    self.consumer_name,
+                    {self.queue_name: ">"},
+                    count=self.count,
+                    block=min(self.block, self.idle_timeout),
                 )
+                news: Any = await asked
                 for _, messages in news or ():
                     for message_id, fields in messages:
                         ack = self._done(message_id)
                         yield AckableMessage(data=fields[b"data"], ack=ack)
 
     async def _orphans(self, redis: Redis) -> list[tuple[bytes, bytes]]:
-        claimed = cast(
-            "list[Any]",
-            await redis.xautoclaim(
-                self.queue_name,
-                self.consumer_group_name,
-                self.consumer_name,
-                min_idle_time=self.idle_timeout,
-                count=self.unacknowledged_batch_size,
-            ),
+        claimed = await redis.xautoclaim(
+            self.queue_name,
+            self.consumer_group_name,
+            self.consumer_name,
+            min_idle_time=self.idle_timeout,
+            count=self.unacknowledged_batch_size,
         )
         return [(message_id, fields[b"data"]) for message_id, fields in claimed[1]]
 
@@ -59,8 +54,8 @@ class StreamBroker(RedisStreamBroker):
         async def ack() -> None:
             async with Redis(connection_pool=self.connection_pool) as redis:
                 both = redis.pipeline(transaction=True)
-                both.xack(self.queue_name, self.consumer_group_name, message_id)
-                both.xdel(self.queue_name, message_id)
+                _ = both.xack(self.queue_name, self.consumer_group_name, message_id)
+                _ = both.xdel(self.queue_name, message_id)
                 await both.execute()
 
         return ack

@@ -5,10 +5,10 @@ import json
 import logging
 import random
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn, cast
 
 from redis.asyncio import Redis
 from taskiq import (
@@ -64,7 +64,7 @@ class RunTask:
         ConfigurationError: An argument cannot be right.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two are keyword-only
         self,
         broker: AsyncBroker,
         redis_url: str,
@@ -99,7 +99,9 @@ class RunTask:
         ) -> str:
             return await self._delivered(request, context)
 
-        self._task = broker.register_task(dpa_run, task_name=name)
+        task = broker.register_task(dpa_run, task_name=name)
+        # Its context is Taskiq's to give, which its types do not know.
+        self._send = cast("Callable[[str], Awaitable[AsyncTaskiqTask[str]]]", task.kiq)
         broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, self._startup)
         broker.add_event_handler(TaskiqEvents.WORKER_SHUTDOWN, self._shutdown)
 
@@ -112,7 +114,7 @@ class RunTask:
             ConfigurationError: It has no key, or its parameters are not JSON.
             SendTaskError: Taskiq's: the broker does not take it.
         """
-        return await self._task.kiq(_written(request))
+        return await self._send(_written(request))
 
     async def outcome(
         self, sent: AsyncTaskiqTask[str], *, interval: float = 0.2
@@ -127,7 +129,7 @@ class RunTask:
             DPAError: What the worker met, as what it was there.
             TaskiqError: Taskiq's: the result cannot be had.
         """
-        while not await sent.is_ready():
+        while not await sent.is_ready():  # noqa: ASYNC110 - in another process
             await asyncio.sleep(interval)
         outcome = await _fetched(sent)
         if isinstance(outcome, DPAError):
@@ -221,7 +223,8 @@ class RunTask:
             await life.aclose()
 
     async def _opened(self, life: AsyncExitStack) -> tuple[Worker, Delays]:
-        redis = await life.enter_async_context(Redis.from_url(self._redis_url))
+        redis = Redis.from_url(self._redis_url)  # pyright: ignore[reportUnknownMemberType]
+        _ = await life.enter_async_context(redis)
         for problem in await check_durable(redis):
             _LOG.warning("a key could be run twice: %s", problem)
         journal = RedisJournal(
