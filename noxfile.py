@@ -92,10 +92,9 @@ def taskiq(session: nox.Session) -> None:
     """Runs over Taskiq's workers, one of which is killed: Debian's `redis-server`."""
     install(session, "tests", "-e", ".[speed,taskiq]")
     # By its name, which is no test's: where there is no Redis, nothing is skipped.
-    session.run(
-        *("pytest", "tests/taskiq_workers/spread_over_workers.py", "-s"),
-        *session.posargs,
-    )
+    here = "tests/taskiq_workers"
+    scenes = (f"{here}/keys_in_redis.py", f"{here}/spread_over_workers.py")
+    session.run("pytest", "-s", *scenes, *session.posargs, env={"PYTHONPATH": here})
 
 
 @nox.session

@@ -13,8 +13,9 @@ def tell(what):
 
 
 async def main():
+    duration = float(sys.argv[1]), float(sys.argv[2])
     loop = asyncio.get_running_loop()
-    async with Simulator(duration=(0.3, 1.5), seed=11) as simulator:
+    async with Simulator(duration=duration, seed=11) as simulator:
         tell(simulator.environment())
         await loop.run_in_executor(None, sys.stdin.readline)
         runs = simulator.platform.runs.values()

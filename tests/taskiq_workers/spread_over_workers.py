@@ -20,18 +20,21 @@ from redis_process import kill, process, redis_server
 from dpa_async import RunRequest
 
 HERE = Path(__file__).parent
+EXECUTING = "Executing task dpa_run"
 REQUESTS, WORKFLOWS, KILL_AFTER = 500, 50, 150
 
 
 @contextmanager
-def platform():
+def platform(*duration):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with process(sys.executable, HERE / "platform_process.py", **pipes) as started:
+    with process(
+        sys.executable, HERE / "platform_process.py", *duration, **pipes
+    ) as started:
         yield started, json.loads(started.stdout.readline())
 
 
 def worker(environment, log):
-    words = ("--workers", "1", "--max-async-tasks", "200", "--log-level", "WARNING")
+    words = ("--workers", "1", "--max-async-tasks", "200", "--log-level", "INFO")
     return process(
         *(sys.executable, "-W", "ignore", "-m", "taskiq", "worker", *words),
         "workers_tasks:broker",
@@ -43,11 +46,11 @@ def worker(environment, log):
 
 
 @pytest.fixture
-def stage(tmp_path, monkeypatch):
+def stage(tmp_path, monkeypatch, duration):
     """A Redis, a platform, and the module of tasks as whoever sends has it."""
     with ExitStack() as stack:
         url = stack.enter_context(redis_server(tmp_path))
-        simulator, environment = stack.enter_context(platform())
+        simulator, environment = stack.enter_context(platform(*duration))
         environment = {**environment, "TASKIQ_REDIS": url}
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -96,6 +99,7 @@ async def spread(tasks, workers):
     return outcomes, killed_at, repeated
 
 
+@pytest.mark.parametrize("duration", [("0.3", "1.5")])
 def test_each_key_is_executed_once_though_a_worker_is_killed(stage):
     tasks, simulator, workers = stage
     began = time.monotonic()
@@ -120,6 +124,29 @@ def test_each_key_is_executed_once_though_a_worker_is_killed(stage):
     for key, outcome in outcomes.items():
         if outcome.result is not None:
             assert executed[key] == 1
-            assert repeated[key].result == outcome.result
+            assert repeated[key].result.ref == outcome.result.ref
+            assert repeated[key].result.outputs == outcome.result.outputs
         else:
             assert outcome.error.submission.key == key
+
+
+@pytest.mark.parametrize("duration", [("5", "6")])
+def test_what_is_delivered_again_while_its_run_goes_on_is_attached_to(stage, tmp_path):
+    tasks, simulator, _ = stage
+
+    async def scene():
+        await tasks.broker.startup()
+        try:
+            async with asyncio.timeout(60):
+                wanted = list(requests())[:20]
+                return [each async for each in tasks.runs.spread(wanted)]
+        finally:
+            await tasks.broker.shutdown()
+
+    outcomes = asyncio.run(scene())
+    deliveries = (tmp_path / "workers.log").read_text().count(EXECUTING)
+    executed = executions(simulator)
+    say(f"{len(outcomes)} keys, delivered {deliveries} times: {executed.total()} runs")
+    assert all(outcome.result for outcome in outcomes)
+    assert deliveries > 2 * len(outcomes)
+    assert executed.total() == len(executed) == 20

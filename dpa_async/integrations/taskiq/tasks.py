@@ -6,7 +6,7 @@ import logging
 import random
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NoReturn, cast
 
@@ -260,8 +260,7 @@ def _keep_going(
 
 async def _ended(task: "asyncio.Task[NoReturn]") -> None:
     task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    _ = await asyncio.wait({task})
 
 
 def _written(request: RunRequest) -> str:
