@@ -75,7 +75,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The README's and docs' blocks, against the package as a user installs it."""
-    install(session, "docs", ".[cli]")
+    install(session, "docs", ".[cli,taskiq]")
     session.run("pytest", "tests/docs", *session.posargs)
 
 

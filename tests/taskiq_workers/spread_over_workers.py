@@ -35,8 +35,9 @@ def platform(*duration):
 
 def worker(environment, log):
     words = ("--workers", "1", "--max-async-tasks", "200", "--log-level", "INFO")
+    patience = ("--wait-tasks-timeout", "1")
     return process(
-        *(sys.executable, "-W", "ignore", "-m", "taskiq", "worker", *words),
+        *(sys.executable, "-W", "ignore", "-m", "taskiq", "worker", *words, *patience),
         "workers_tasks:broker",
         cwd=HERE,
         env={**os.environ, **environment, "PYTHONPATH": f"{Path.cwd()}:{HERE}"},
@@ -130,23 +131,41 @@ def test_each_key_is_executed_once_though_a_worker_is_killed(stage):
             assert outcome.error.submission.key == key
 
 
+async def some(tasks, count, meanwhile=None):
+    """The outcomes of a few requests, each of a workflow of its own."""
+    await tasks.broker.startup()
+    try:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            if meanwhile is not None:
+                group.create_task(meanwhile())
+            return [each async for each in tasks.runs.spread([*requests()][:count])]
+    finally:
+        await tasks.broker.shutdown()
+
+
 @pytest.mark.parametrize("duration", [("5", "6")])
 def test_what_is_delivered_again_while_its_run_goes_on_is_attached_to(stage, tmp_path):
     tasks, simulator, _ = stage
-
-    async def scene():
-        await tasks.broker.startup()
-        try:
-            async with asyncio.timeout(60):
-                wanted = list(requests())[:20]
-                return [each async for each in tasks.runs.spread(wanted)]
-        finally:
-            await tasks.broker.shutdown()
-
-    outcomes = asyncio.run(scene())
+    outcomes = asyncio.run(some(tasks, 20))
     deliveries = (tmp_path / "workers.log").read_text().count(EXECUTING)
     executed = executions(simulator)
     say(f"{len(outcomes)} keys, delivered {deliveries} times: {executed.total()} runs")
     assert all(outcome.result for outcome in outcomes)
     assert deliveries > 2 * len(outcomes)
+    assert executed.total() == len(executed) == 20
+
+
+@pytest.mark.parametrize("duration", [("5", "6")])
+def test_a_worker_that_is_told_to_stop_leaves_its_runs_to_the_other(stage):
+    tasks, simulator, workers = stage
+
+    async def stop_one():
+        await asyncio.sleep(3)
+        workers[0].terminate()
+
+    outcomes = asyncio.run(some(tasks, 20, stop_one))
+    assert workers[0].wait(20) == 0
+    executed = executions(simulator)
+    say(f"one of 2 workers stopped: {len(outcomes)} keys, {executed.total()} runs")
+    assert [outcome.error for outcome in outcomes] == [None] * 20
     assert executed.total() == len(executed) == 20

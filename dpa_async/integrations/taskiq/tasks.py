@@ -203,9 +203,15 @@ class RunTask:
         message = context.message
         errand = _read(text, int(message.labels.get(_REFUSALS, 0)))
         try:
-            return write_outcome(await worker.outcome(errand))
+            outcome = await worker.outcome(errand)
         except LaterError:
             message.labels[_REFUSALS] = str(errand.refusals)
+        else:
+            if isinstance(outcome, DPAError) and self._worker is not worker:
+                # The worker is closing: that is no outcome. What never returns is not
+                # acknowledged, and so delivered to another one.
+                await asyncio.get_running_loop().create_future()
+            return write_outcome(outcome)
         spread = random.uniform(0.5, 1.5)  # noqa: S311 - against meeting again
         again = self._broker.formatter.dumps(message)
         await delays.put(again, self._requeue_delay * spread)
