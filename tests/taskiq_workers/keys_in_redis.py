@@ -152,6 +152,7 @@ def with_workers(url, play, *, lease=30.0, duration=0.2):
             simulator = await stack.enter_async_context(Simulator(duration=duration))
             workers = []
             for journal in journals:
+                await journal.beat()
                 client = DPAClient(simulator.settings())
                 await stack.enter_async_context(client)
                 runner = Runner(client, journal=journal)
@@ -182,23 +183,22 @@ def test_two_workers_and_twenty_deliveries_of_a_key_are_one_execute(url):
                 for each in (one, two)
                 for _ in "0123456789"
             ]
-        assert len({task.result().ref for task in tasks}) == 1
+        outcomes = [task.result() for task in tasks]
+        assert {type(outcome) for outcome in outcomes} == {RunResult}
+        assert len({outcome.ref for outcome in outcomes}) == 1
 
     assert with_workers(url, play) == 1
 
 
 def test_an_intent_of_a_worker_that_lives_is_left_to_it_then_it_is_in_doubt(url):
     async def play(simulator, one, two):
-        living = asyncio.create_task(one.journal.live())
-        await asyncio.sleep(0.1)
         meant = Submission(simulator.url, "a", "md-1", Submission.digest({"x": 1}))
         await one.journal.intend(meant, {"x": 1}, wants_outputs=True)
         with pytest.raises(LaterError):
             await two.outcome(errand())
         with pytest.raises(JournalError, match="being sent"):
             await two.settle(meant, ran=None)
-        living.cancel()  # as by SIGKILL: nobody says anything
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.2)  # it was killed: nobody says anything any more
         outcome = await two.outcome(errand())
         assert isinstance(outcome, SubmissionUncertainError)
         assert isinstance(await two.outcome(errand()), SubmissionUncertainError)

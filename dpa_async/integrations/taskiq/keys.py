@@ -145,19 +145,27 @@ class RedisJournal:
         """Show a key no more until it is loaded again; Redis keeps it."""
         self._known.pop(key, None)
 
+    async def beat(self) -> None:
+        """Tell the others that this worker lives; for `lease` they believe it.
+
+        Raises:
+            JournalError: Redis does not answer.
+        """
+        milliseconds = max(1, round(self._lease * 1000))
+        life = self._life(self._owner)
+        await self._ask(self._redis.set(life, "", px=milliseconds))
+
     async def live(self) -> NoReturn:
-        """Tell the others, for as long as this is awaited, that this worker lives.
+        """Tell the others so for as long as this is awaited.
 
         Raises nothing but what cancels it.
         """
-        milliseconds = max(1, round(self._lease * 1000))
         while True:
-            try:
-                life = self._life(self._owner)
-                await self._redis.set(life, "", px=milliseconds)
-            except RedisError as error:
-                _LOG.warning("Redis was not told that this worker lives: %s", error)
             await asyncio.sleep(self._lease / 4)
+            try:
+                await self.beat()
+            except JournalError as error:
+                _LOG.warning("nobody was told that this worker lives: %s", error)
 
     def find(self, key: str) -> Entry | None:
         """Give what is known here of a key."""

@@ -220,6 +220,7 @@ class RunTask:
     async def _startup(self, _: TaskiqState) -> None:
         self._life = AsyncExitStack()
         self._worker, self._delays = await self._opened(self._life)
+        await self._worker.journal.beat()  # before there is an intent of it
         _keep_going(self._life, self._worker.journal.live(), self._delays.deliver())
 
     async def _shutdown(self, _: TaskiqState) -> None:
