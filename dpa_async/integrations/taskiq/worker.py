@@ -42,11 +42,13 @@ class Errand:
         request: What is wanted; it has a key.
         until: The time, as seconds since 1970, at which it is wanted no more, or None.
         refusals: How often it was refused as busy, and the list did not say so.
+        is_first: Whether no other delivery of its key is in this worker's hands.
     """
 
     request: RunRequest
     until: float | None = None
     refusals: int = 0
+    is_first: bool = True
 
     @property
     def key(self) -> str:
@@ -84,10 +86,10 @@ class Worker:
         Raises:
             LaterError: It cannot be done now.
         """
-        is_first = errand.key not in self._in_hand
+        errand.is_first = errand.key not in self._in_hand
         self._in_hand.add(errand.key)
         try:
-            run = await self._run(errand, is_first=is_first)
+            run = await self._run(errand)
             if isinstance(run, Run):
                 return await run.result(timeout=errand.left)
         except DPAError as error:
@@ -95,7 +97,7 @@ class Worker:
         else:
             return run
         finally:
-            if is_first:
+            if errand.is_first:
                 self._in_hand.discard(errand.key)
                 self.journal.forget(errand.key)
 
@@ -113,16 +115,14 @@ class Worker:
             raise JournalError(msg)
         await self.runner.settle(submission, ran=ran)
 
-    async def _run(self, errand: Errand, *, is_first: bool) -> Run | Outcome:
+    async def _run(self, errand: Errand) -> Run | Outcome:
         known = await self.journal.load(errand.key)
         if known is None:
             return await self._start(errand)
         check_same(known.entry, self._meant(errand.request))
         if known.entry.ref is not None:
             return self._attached(known.entry)
-        # Of an intent that is this worker's own, and in no delivery's hands any more,
-        # the runner knows what there is to know.
-        if _is_being_sent(known) and not (is_first and self.journal.is_mine(known)):
+        if self._is_in_other_hands(known, errand):
             raise LaterError
         return await self._start(errand)
 
@@ -162,11 +162,24 @@ class Worker:
                 known = await self.journal.load(errand.key)
                 if known is not None and known.entry.ref is not None:
                     return self._attached(known.entry)
-                if known is not None and isinstance(problem, JournalError):
-                    raise LaterError  # another worker wrote its intent first
+                # Another worker wrote its intent first, or was seen to have done so.
+                if known is not None and (
+                    isinstance(problem, JournalError)
+                    or self._is_in_other_hands(known, errand)
+                ):
+                    raise LaterError
             case _:
                 pass
         return problem
+
+    def _is_in_other_hands(self, known: Known, errand: Errand) -> bool:
+        """Tell whether somebody is about to know what becomes of a key.
+
+        Of an intent that is this worker's own, and in no other delivery's hands, the
+        runner knows what there is to know.
+        """
+        is_left_to_us = errand.is_first and self.journal.is_mine(known)
+        return _is_being_sent(known) and not is_left_to_us
 
     def _may_be_busy(self, error: APIError) -> bool:
         dialect = self.runner.client.settings.dialect
