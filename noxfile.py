@@ -44,7 +44,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Two strict type checkers: each sees what the other does not."""
-    install(session, "types", "-e", ".[speed,cli]")
+    install(session, "types", "-e", ".[speed,cli,taskiq]")
     session.run("mypy")
     # What is checked is decided by the pinned version, not by what is newest today.
     session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
@@ -75,7 +75,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The README's and docs' blocks, against the package as a user installs it."""
-    install(session, "docs", ".[cli]")
+    install(session, "docs", ".[cli,taskiq]")
     session.run("pytest", "tests/docs", *session.posargs)
 
 
@@ -85,6 +85,16 @@ def browser(session: nox.Session) -> None:
     install(session, "tests", "-e", ".")
     # By its name, which is no test's: where there is no Chromium, nothing is skipped.
     session.run("pytest", "tests/browser/report_in_chromium.py", *session.posargs)
+
+
+@nox.session
+def taskiq(session: nox.Session) -> None:
+    """Runs over Taskiq's workers, one of which is killed: Debian's `redis-server`."""
+    install(session, "tests", "-e", ".[speed,taskiq]")
+    # By its name, which is no test's: where there is no Redis, nothing is skipped.
+    here = "tests/taskiq_workers"
+    scenes = (f"{here}/keys_in_redis.py", f"{here}/spread_over_workers.py")
+    session.run("pytest", "-s", *scenes, *session.posargs, env={"PYTHONPATH": here})
 
 
 @nox.session
@@ -103,7 +113,7 @@ def dev(session: nox.Session) -> None:
     """Make the environment that nox itself runs in ready for work on the project."""
     session.run(
         *(sys.executable, "-m", "pip", "install", "--quiet"),
-        *("-e", ".[speed,cli]", *nox.project.dependency_groups(PROJECT, "dev")),
+        *("-e", ".[speed,cli,taskiq]", *nox.project.dependency_groups(PROJECT, "dev")),
         external=True,
     )
 
