@@ -1,0 +1,1 @@
+"""Where it runs: one module for each engine, none loaded by the core."""
