@@ -88,6 +88,16 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def airflow(session: nox.Session) -> None:
+    """Airflow itself against the simulator, and the types of what needs it; minutes."""
+    install(session, "types", "-e", ".[airflow,cli]")
+    ours = sorted(map(str, Path("dpa_async/integrations/airflow").glob("*.py")))
+    session.run("mypy", *ours)  # named: the configuration leaves them out
+    session.run("pyright", *ours, env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
+    session.run("python", "tests/airflow_tasks/standalone.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or the one that is named, with its words."""
     session.install(".[speed,cli]")

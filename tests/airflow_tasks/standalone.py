@@ -14,8 +14,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 from counting_proxy import CountingProxy
@@ -64,6 +65,7 @@ class Airflow:
             "extra": {"execute_urls": "/api/dpa/process/execute/{workflow_id}"},
         }
         port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -141,10 +143,8 @@ class Airflow:
             except psutil.NoSuchProcess:
                 continue
             for pid in theirs:
-                try:
+                with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             process.wait()
 
 
@@ -197,10 +197,8 @@ def kill_the_triggerer(airflow, name):
     assert triggerers
     for process in triggerers:
         for child in [process, *process.children(recursive=True)]:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 child.kill()
-            except psutil.NoSuchProcess:
-                pass
     say(f"{name}: the triggerer was killed with {dict(airflow.states(name))}")
     airflow.begin("triggerer")
 
@@ -225,7 +223,7 @@ def one_lane(airflow, proxy):
     before = proxy.seen.copy()
     airflow.command("dags", "trigger", "one_lane", "--run-id", "one_lane")
     airflow.wait("the end", lambda: airflow.is_over("one_lane", 4))
-    seen, shown = requests(proxy, before)
+    _seen, shown = requests(proxy, before)
     say(f"one_lane: 3 successes of one workflow, each in its turn; {shown}")
 
 
@@ -261,10 +259,16 @@ def main():
 
 
 def is_ready(airflow):
+    """Whether its DAGs are known, and its workers have a server to talk to."""
     try:
-        return len(airflow.asked("select dag_id from dag")) >= 3
-    except sqlite3.OperationalError:
+        address = f"{airflow.url}/api/v2/monitor/health"
+        with urlopen(address, timeout=10) as answer:  # noqa: S310 - our own
+            health = json.load(answer)
+        dags = airflow.asked("select dag_id from dag")
+    except (OSError, sqlite3.OperationalError):
         return False
+    parts = ("scheduler", "triggerer", "dag_processor")
+    return len(dags) == 3 and all(health[p]["status"] == "healthy" for p in parts)
 
 
 if __name__ == "__main__":

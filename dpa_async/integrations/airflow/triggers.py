@@ -12,6 +12,7 @@ from airflow.triggers.base import (
     TaskSuccessEvent,
     TriggerEvent,
 )
+from pydantic import JsonValue
 from typing_extensions import override
 
 from dpa_async.errors import DPAError, RunFailedError
@@ -67,7 +68,7 @@ class DPARunTrigger(BaseTrigger):
         push_outputs: bool = True,
         soft_fail: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's own
         self.ref = ref
         self.dpa_conn_id = dpa_conn_id
         self.deadline = deadline
@@ -102,7 +103,8 @@ class DPARunTrigger(BaseTrigger):
             yield self._failed(RunFailedError(result))
             return
         self.log.info("run %s succeeded, after %d looks", self.ref, result.looks)
-        xcoms = {"return_value": xcom_of(result.outputs)} if self.push_outputs else None
+        outputs: JsonValue = {**xcom_of(result.outputs)}
+        xcoms = {"return_value": outputs} if self.push_outputs else None
         yield TaskSuccessEvent(xcoms=xcoms)
 
     @override
@@ -139,7 +141,7 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
         dpa_conn_id: str = DEFAULT_CONNECTION,
         deadline: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's own
         self.workflow_id = workflow_id
         self.dpa_conn_id = dpa_conn_id
         self.deadline = deadline
@@ -174,7 +176,9 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
             yield TaskFailedEvent()
             return
         await asyncio.sleep(max(0.0, begun_at + _SETTLED - loop.time()))
-        yield TriggerEvent({"deadline": self.deadline})
+        yield TriggerEvent(  # type: ignore[no-untyped-call] # Airflow's own
+            {"deadline": self.deadline}
+        )
 
     async def _until_free(self) -> None:
         platform = await DPAHook(self.dpa_conn_id).platform()
