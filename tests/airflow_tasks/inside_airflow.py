@@ -147,7 +147,7 @@ def test_a_killed_task_says_that_its_run_goes_on(capsys):
 
 
 def test_what_is_templated_is_rendered():
-    with DAG("d"):
+    with DAG("d", schedule=None):
         task = DPARunWorkflowOperator(
             task_id="t",
             workflow_id="md-{{ day }}",

@@ -224,6 +224,8 @@ def one_lane(airflow, proxy):
     airflow.command("dags", "trigger", "one_lane", "--run-id", "one_lane")
     airflow.wait("the end", lambda: airflow.is_over("one_lane", 4))
     _seen, shown = requests(proxy, before)
+    query = "select count(distinct value) from xcom where key = ? and run_id = ?"
+    assert airflow.asked(query, "dpa_run", "one_lane") == [(3,)]
     say(f"one_lane: 3 successes of one workflow, each in its turn; {shown}")
 
 

@@ -1,7 +1,10 @@
 """`DPAHook`: a connection of the type `dpa`."""
 
+# Airflow's extra fields are a dict of it does not say what.
+# pyright: reportUnknownMemberType=false
+
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -65,7 +68,7 @@ class DPAHook(BaseHook):
         return Platform(settings_of(connection, extra), extra)
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[DPAClient]:
+    async def client(self) -> AsyncGenerator[DPAClient]:
         """Open a client of the platform, for a task of one's own.
 
         Raises:

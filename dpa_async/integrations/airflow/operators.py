@@ -4,13 +4,23 @@ worker     execute: what the state store has, or start ──► deferred
 triggerer  the run's end ──► the task's end
 """
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Literal, NoReturn, cast
+# Airflow's constructors take dicts of it does not say what, and its context is whole
+# where a task runs, whatever its type says.
+# pyright: reportUnknownMemberType=false, reportTypedDictNotRequiredAccess=false
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, Context
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Literal, NoReturn
+
+from airflow.sdk import (
+    BaseOperator,
+    BaseOperatorLink,
+    BaseSensorOperator,
+    Context,
+)
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time.context import NEVER_EXPIRE, TaskStateStoreAccessor
 from airflow.sdk.types import TaskInstanceKey
 from typing_extensions import override
 
@@ -18,7 +28,7 @@ from dpa_async.client import DPAClient
 from dpa_async.errors import SubmissionUncertainError, WorkflowBusyError
 from dpa_async.integrations.airflow.beginning import Begun, Wanted, begin
 from dpa_async.integrations.airflow.hook import DEFAULT_CONNECTION, DPAHook
-from dpa_async.integrations.airflow.task_journal import StateStore, TaskJournal
+from dpa_async.integrations.airflow.task_journal import TaskJournal
 from dpa_async.integrations.airflow.triggers import (
     DPARunTrigger,
     DPAWorkflowFreeTrigger,
@@ -69,7 +79,7 @@ class DPARunWorkflowOperator(BaseOperator):
         **kwargs: Those of every operator.
     """
 
-    template_fields: Sequence[str] = ("workflow_id", "workflow_params", "dpa_conn_id")
+    template_fields: Collection[str] = ("workflow_id", "workflow_params", "dpa_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"workflow_params": "json"}
     operator_extra_links = (DPARunLink(),)
     ui_color = "#d6efe9"
@@ -92,7 +102,7 @@ class DPARunWorkflowOperator(BaseOperator):
         self.dpa_conn_id = dpa_conn_id
         self.deadline = deadline
         self.retry_failed = retry_failed
-        self.on_uncertain = on_uncertain
+        self.on_uncertain: Literal["report", "rerun"] = on_uncertain
         self.validate = validate
 
     @override
@@ -129,9 +139,7 @@ class DPARunWorkflowOperator(BaseOperator):
     def _begin(
         self, context: Context, deadline: str | None
     ) -> dict[str, str | None] | None:
-        # Airflow's store answers at once or raises: nothing else is in this loop.
-        store = cast("StateStore", context["task_state_store"])
-        journal = self._journal = TaskJournal(store)
+        journal = self._journal = TaskJournal(_Lasting(context["task_state_store"]))
         try:
             begun = asyncio.run(self._begun(journal, self._wanted(context)))
         except WorkflowBusyError as busy:
@@ -176,6 +184,26 @@ class DPARunWorkflowOperator(BaseOperator):
         return begun
 
 
+class _Lasting:
+    """The task's state store, for good: what was started must not be forgotten.
+
+    Airflow forgets it with the DAG run. It answers when it has written; that blocks
+    the loop of this one task, in which there is nothing else.
+    """
+
+    def __init__(self, store: TaskStateStoreAccessor) -> None:
+        self._store = store
+
+    def get(self, key: str) -> object:
+        return self._store.get(key)
+
+    def set(self, key: str, value: Mapping[str, str | bool]) -> None:
+        self._store.set(key, {**value}, retention=NEVER_EXPIRE)
+
+    def delete(self, key: str) -> None:
+        self._store.delete(key)
+
+
 class DPARunSensor(BaseSensorOperator):
     """Waits for a run that somebody else started, and gives its outputs as XCom.
 
@@ -188,7 +216,7 @@ class DPARunSensor(BaseSensorOperator):
         **kwargs: Those of every sensor.
     """
 
-    template_fields: Sequence[str] = ("ref", "dpa_conn_id")
+    template_fields: Collection[str] = ("ref", "dpa_conn_id")
     ui_color = "#d6efe9"
 
     def __init__(

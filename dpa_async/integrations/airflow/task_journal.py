@@ -28,7 +28,7 @@ class StateStore(Protocol):
         """Give what is stored, or None."""
         ...
 
-    def set(self, key: str, value: dict[str, object]) -> None:
+    def set(self, key: str, value: dict[str, str | bool]) -> None:
         """Store it."""
         ...
 
@@ -130,7 +130,7 @@ class TaskJournal:
         self._entry = None
 
     def _write(self, entry: Entry) -> None:
-        value: dict[str, object] = {"submission": str(entry.submission)}
+        value: dict[str, str | bool] = {"submission": str(entry.submission)}
         if entry.state is EntryState.UNCERTAIN:
             value["uncertain"] = True
         if entry.ref is not None:

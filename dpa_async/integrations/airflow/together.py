@@ -5,7 +5,7 @@ use, so that one token serves them all, and one list looks after all their runs.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -96,7 +96,7 @@ def _of_loop() -> _OfLoop:
 @asynccontextmanager
 async def together(
     name: str, settings: Settings, *, linger: float = _LINGER
-) -> AsyncIterator[Together]:
+) -> AsyncGenerator[Together]:
     """Use what is shared under a connection's name in this event loop.
 
     Args:

@@ -1,5 +1,8 @@
 """What runs in a triggerer: waiting for runs, and for workflows to be free."""
 
+# Of Airflow's constructors that have no types, mypy wants to hear, pyright does not.
+# pyright: reportUnnecessaryTypeIgnoreComment=false
+
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -103,9 +106,8 @@ class DPARunTrigger(BaseTrigger):
             yield self._failed(RunFailedError(result))
             return
         self.log.info("run %s succeeded, after %d looks", self.ref, result.looks)
-        outputs: JsonValue = {**xcom_of(result.outputs)}
-        xcoms = {"return_value": outputs} if self.push_outputs else None
-        yield TaskSuccessEvent(xcoms=xcoms)
+        xcoms: dict[str, JsonValue] = {"return_value": {**xcom_of(result.outputs)}}
+        yield TaskSuccessEvent(xcoms=xcoms if self.push_outputs else None)
 
     @override
     async def on_kill(self) -> None:
