@@ -5,6 +5,7 @@ leaves out the coverage gate and the parallel processes); ``nox -s tests -P 3.13
 another interpreter than the running one.
 """
 
+import json
 import os
 import secrets
 import sys
@@ -95,6 +96,32 @@ def taskiq(session: nox.Session) -> None:
     here = "tests/taskiq_workers"
     scenes = (f"{here}/keys_in_redis.py", f"{here}/spread_over_workers.py")
     session.run("pytest", "-s", *scenes, *session.posargs, env={"PYTHONPATH": here})
+
+
+@nox.session
+def airflow(session: nox.Session) -> None:
+    """Airflow itself against the simulator, and the types of what needs it; minutes."""
+    install(session, "types", "-e", ".[airflow,cli]")
+    here, place = Path.cwd(), Path(session.create_tmp())
+    ours = Path("dpa_async", "integrations", "airflow")
+    # pyproject.toml leaves them out. Files that are named, mypy judges all the same,
+    # and pyright, but without its configuration.
+    session.run("mypy", *sorted(map(str, ours.glob("*.py"))))
+    strictly = {
+        "extends": str(here / "pyproject.toml"),
+        "include": [os.path.relpath(here / ours, place)],
+        "exclude": [],
+    }
+    (place / "pyrightconfig.json").write_text(json.dumps(strictly), encoding="utf-8")
+    session.run(
+        *("pyright", "--project", str(place)),
+        env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
+    )
+    home = {"AIRFLOW_HOME": str(place / "home")}
+    session.run(
+        *("pytest", "-W", "default", "tests/airflow_tasks/inside_airflow.py"), env=home
+    )
+    session.run("python", "tests/airflow_tasks/standalone.py", *session.posargs)
 
 
 @nox.session

@@ -1,0 +1,172 @@
+"""The hook, the triggers and the operators by themselves, inside Airflow.
+
+Not a test by its name: it needs the extra `airflow`. `nox -s airflow` runs it.
+"""
+
+import asyncio
+import json
+
+import pytest
+from airflow.providers_manager import ProvidersManager
+from airflow.sdk import DAG, BaseHook
+from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
+
+from dpa_async import DPAClient
+from dpa_async.integrations.airflow import (
+    DPAHook,
+    DPARunLink,
+    DPARunSensor,
+    DPARunTrigger,
+    DPARunWorkflowOperator,
+    DPAWorkflowFreeTrigger,
+)
+from dpa_async.integrations.airflow.operators import deadline_from
+from dpa_async.simulator import SimulatedWorkflow, Simulator, serving
+
+LONG_AGO = "2020-01-01T00:00:00+00:00"
+
+
+@pytest.fixture
+def platform(monkeypatch):
+    workflows = [
+        SimulatedWorkflow("good", duration=0.3),
+        SimulatedWorkflow("bad", duration=0.3, fails=True),
+        SimulatedWorkflow("long", duration=6.0),
+    ]
+    with serving(Simulator(workflows)) as simulator:
+        settings = simulator.settings()
+        connection = {
+            "conn_type": "dpa",
+            "host": simulator.url,
+            "login": settings.client_id,
+            "password": settings.client_secret,
+            "extra": {
+                "execute_urls": settings.execute_urls,
+                "run_url": "https://dpa.example/#/{workflow_id}/{run_id}",
+            },
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_DPA_DEFAULT", json.dumps(connection))
+        yield simulator
+
+
+def executed(platform, workflow_id):
+    async def execute():
+        async with DPAClient(platform.settings()) as client:
+            return (await client.execute(workflow_id)).run
+
+    return asyncio.run(execute())
+
+
+def events(trigger):
+    """All that a trigger yields, after it went over the wire."""
+    path, arguments = trigger.serialize()
+    assert path == f"{type(trigger).__module__}.{type(trigger).__name__}"
+
+    async def follow():
+        again = type(trigger)(**json.loads(json.dumps(arguments)))
+        return [event async for event in again.run()]
+
+    return asyncio.run(follow())
+
+
+def test_the_connection_can_be_tried_out(platform):
+    assert DPAHook().test_connection() == (True, "the platform lists 3 workflows")
+    platform.platform.revoke_all()
+    connection = asyncio.run(DPAHook.aget_connection("dpa_default"))
+    assert connection.host == platform.url
+
+
+def test_a_wrong_connection_says_what_is_wrong(platform, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", '{"conn_type": "dpa", "host": ""}')
+    works, words = DPAHook("other").test_connection()
+    assert not works
+    assert "client_id is missing" in words
+    del platform
+
+
+def test_a_hook_opens_a_client(platform):
+    async def listed():
+        async with DPAHook().client() as client:
+            return [workflow.id for workflow in await client.list_workflows()]
+
+    assert sorted(asyncio.run(listed())) == ["bad", "good", "long"]
+    del platform
+
+
+def test_a_run_that_succeeds_ends_its_task_with_its_outputs(platform):
+    (event,) = events(DPARunTrigger(str(executed(platform, "good"))))
+    assert isinstance(event, TaskSuccessEvent)
+    outputs = event.xcoms["return_value"]
+    assert outputs
+    assert all(isinstance(name, str) for name in outputs)
+    quiet = DPARunTrigger(str(executed(platform, "good")), push_outputs=False)
+    assert events(quiet)[0].xcoms is None
+
+
+def test_a_run_that_fails_fails_its_task_or_has_it_skipped(platform):
+    ref = str(executed(platform, "bad"))
+    assert isinstance(events(DPARunTrigger(ref))[0], TaskFailedEvent)
+    softly = DPARunTrigger(ref, soft_fail=True)
+    assert isinstance(events(softly)[0], TaskSkippedEvent)
+
+
+def test_at_the_deadline_the_task_fails_and_the_run_goes_on(platform, monkeypatch):
+    monkeypatch.setattr("dpa_async.integrations.airflow.triggers._ONE_LOOK", 1.0)
+    ref = executed(platform, "long")
+    (event,) = events(DPARunTrigger(str(ref), deadline=deadline_from(0)))
+    assert isinstance(event, TaskFailedEvent)
+    (success,) = events(DPARunTrigger(str(ref), deadline=deadline_from(30)))
+    assert isinstance(success, TaskSuccessEvent)
+
+
+def test_a_triggerer_that_was_down_past_the_deadline_sees_the_end(platform):
+    ref = executed(platform, "good")
+    (event,) = events(DPARunTrigger(str(ref), deadline=LONG_AGO))
+    assert isinstance(event, TaskSuccessEvent)
+
+
+def test_a_busy_workflow_is_waited_for(platform):
+    executed(platform, "long")
+    (event,) = events(DPAWorkflowFreeTrigger("long", deadline=deadline_from(60)))
+    assert event.payload["deadline"] is not None
+    assert events(DPAWorkflowFreeTrigger("long"))[0].payload == {"deadline": None}
+
+
+def test_a_workflow_that_stays_busy_fails_the_task(platform, monkeypatch):
+    monkeypatch.setattr("dpa_async.integrations.airflow.triggers._ONE_LOOK", 0.5)
+    executed(platform, "long")
+    (event,) = events(DPAWorkflowFreeTrigger("long", deadline=LONG_AGO))
+    assert isinstance(event, TaskFailedEvent)
+
+
+def test_a_killed_task_says_that_its_run_goes_on(capsys):
+    asyncio.run(DPARunTrigger("dpa-run:1:w:in1@https://dpa.example").on_kill())
+    said = capsys.readouterr().out
+    assert "goes on" in said
+    assert "dpa-run:1:w:in1@https://dpa.example" in said
+
+
+def test_what_is_templated_is_rendered():
+    with DAG("d", schedule=None):
+        task = DPARunWorkflowOperator(
+            task_id="t",
+            workflow_id="md-{{ day }}",
+            workflow_params={"DAY": "{{ day }}", "all": ["{{ day }}"]},
+        )
+        sensor = DPARunSensor(task_id="s", ref="{{ ref }}", timeout=9)
+    task.render_template_fields({"day": "1"})
+    sensor.render_template_fields({"ref": "x"})
+    assert task.workflow_id == "md-1"
+    assert task.workflow_params == {"DAY": "1", "all": ["1"]}
+    assert sensor.ref == "x"
+    assert [link.name for link in task.operator_extra_links] == ["DPA run"]
+    assert DPARunLink().get_link(task, ti_key=None) == ""
+
+
+def test_airflow_knows_the_provider():
+    manager = ProvidersManager()
+    assert "dpa-async" in manager.providers
+    fields = manager.connection_form_widgets
+    assert "extra__dpa__execute_urls" in fields
+    assert issubclass(DPAHook, BaseHook)
+    assert f"{DPARunLink.__module__}.DPARunLink" in manager.extra_links_class_names

@@ -1,0 +1,277 @@
+"""Airflow itself, with all its processes, against the simulator: `nox -s airflow`.
+
+Not a test by its name: it takes minutes, and needs the extra `airflow`.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+from counting_proxy import CountingProxy
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "integrations" / "airflow.md"
+TASKS = 60
+PATIENCE = 420.0
+
+
+def say(words):
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+def program(name):
+    return str(Path(sys.executable).with_name(name))
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+class Airflow:
+    """One Airflow in a directory of its own, with SQLite and the local executor."""
+
+    def __init__(self, home, platform_url):
+        self.home = home
+        self.refs = home / "first_refs"
+        self.refs.mkdir()
+        dags = home / "dags"
+        dags.mkdir()
+        for file in (HERE / "dags").glob("*.py"):
+            (dags / file.name).write_text(file.read_text())
+        for title, code in re.findall(
+            r'```python title="(\w+\.py)"\n(.*?)```', PAGE.read_text(), re.DOTALL
+        ):
+            (dags / title).write_text(code)
+        connection = {
+            "conn_type": "dpa",
+            "host": platform_url,
+            "login": "sim+App/0001==",
+            "password": "made/Up+Secret/of+Nobody==",
+            "extra": {"execute_urls": "/api/dpa/process/execute/{workflow_id}"},
+        }
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW_CONN_DPA_DEFAULT": json.dumps(connection),
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": (
+                f"http://127.0.0.1:{port}/execution/"
+            ),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "SCENE_FIRST_REFS": str(self.refs),
+        }
+        self.log = (home / "standalone.log").open("w")
+        self.started = []
+
+    def begin(self, *words):
+        self.started.append(
+            subprocess.Popen(
+                [program("airflow"), *words],
+                env=self.env,
+                stdout=self.log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+        return self.started[-1]
+
+    def command(self, *words):
+        subprocess.run(
+            [program("airflow"), *words],
+            env=self.env,
+            check=True,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def asked(self, query, *values):
+        path = f"file:{self.home / 'airflow.db'}?mode=ro"
+        with closing(sqlite3.connect(path, uri=True, timeout=30)) as database:
+            return database.execute(query, values).fetchall()
+
+    def states(self, dag_run):
+        query = "select state, count(*) from task_instance where run_id = ? group by 1"
+        return Counter(dict(self.asked(query, dag_run)))
+
+    def refs_of(self, dag_run):
+        query = "select task_id, value from xcom where run_id = ? and key = 'dpa_run'"
+        return {task: json.loads(ref) for task, ref in self.asked(query, dag_run)}
+
+    def wait(self, what, seen):
+        until = time.monotonic() + PATIENCE
+        while not seen():
+            if time.monotonic() > until:
+                raise AssertionError(f"{what} did not come; see {self.log.name}")
+            time.sleep(0.5)  # noqa: TID251 - no event loop here
+
+    def is_over(self, dag_run, count):
+        seen = self.states(dag_run)
+        assert not seen["failed"], f"{seen}; see {self.log.name}"
+        return seen["success"] == count
+
+    def stop(self):
+        for process in self.started:
+            theirs = [process.pid]
+            try:
+                theirs += [
+                    p.pid for p in psutil.Process(process.pid).children(recursive=True)
+                ]
+            except psutil.NoSuchProcess:
+                continue
+            for pid in theirs:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def simulator():
+    words = ["-m", "dpa_async", "simulate", "--port", "0", "--exit-with-stdin"]
+    with subprocess.Popen(
+        [sys.executable, *words, "--shortest", "20", "--longest", "60"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process.stdout.readline().split()[-1]
+        process.stdin.close()
+
+
+def requests(proxy, before):
+    seen = proxy.seen - before
+    shown = ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))
+    return seen, f"{seen.total()} requests ({shown})"
+
+
+def sixty(airflow, proxy, name, in_the_middle=None):
+    """The page's DAG: all succeed, each with one execute."""
+    before = proxy.seen.copy()
+    began = time.monotonic()
+    airflow.command("dags", "trigger", "reports", "--run-id", name)
+    if in_the_middle is not None:
+        in_the_middle()
+    airflow.wait("the end", lambda: airflow.is_over(name, TASKS))
+    seen, shown = requests(proxy, before)
+    assert seen["execute"] == TASKS, seen
+    assert len({*airflow.refs_of(name)}) == 1
+    say(
+        f"{name}: {TASKS} successes, {seen['execute']} executes, {shown}, "
+        f"{time.monotonic() - began:.0f} s"
+    )
+
+
+def kill_the_triggerer(airflow, name):
+    """SIGKILL it and its child in the midst of the runs; begin another one."""
+
+    def midway():
+        states = airflow.states(name)
+        return states["success"] >= TASKS // 6 and states["deferred"] >= TASKS // 6
+
+    airflow.wait("the middle", midway)
+    ours = psutil.Process(airflow.started[0].pid).children(recursive=True)
+    triggerers = [p for p in ours if "triggerer" in " ".join(p.cmdline())]
+    assert triggerers
+    for process in triggerers:
+        for child in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    say(f"{name}: the triggerer was killed with {dict(airflow.states(name))}")
+    airflow.begin("triggerer")
+
+
+def retried(airflow, proxy):
+    before = proxy.seen.copy()
+    airflow.command("dags", "trigger", "retried", "--run-id", "retried")
+    airflow.wait("the end", lambda: airflow.is_over("retried", 2))
+    seen, shown = requests(proxy, before)
+    assert seen["execute"] == 2, seen
+    for task, ref in airflow.refs_of("retried").items():
+        first = (airflow.refs / task).read_text()
+        assert first == ref
+        run_id = ref.split(":")[3].partition("@")[0]
+        say(f"retried: {task} failed after its run was started; its retry has {run_id}")
+    tries = airflow.asked("select try_number from task_instance where run_id='retried'")
+    assert tries == [(2,), (2,)]
+    say(f"retried: 2 successes, {seen['execute']} executes, {shown}")
+
+
+def one_lane(airflow, proxy):
+    before = proxy.seen.copy()
+    airflow.command("dags", "trigger", "one_lane", "--run-id", "one_lane")
+    airflow.wait("the end", lambda: airflow.is_over("one_lane", 4))
+    _seen, shown = requests(proxy, before)
+    query = "select count(distinct value) from xcom where key = ? and run_id = ?"
+    assert airflow.asked(query, "dpa_run", "one_lane") == [(3,)]
+    say(f"one_lane: 3 successes of one workflow, each in its turn; {shown}")
+
+
+def main():
+    names = sys.argv[1:] or ["sixty", "killed", "retried", "one_lane"]
+    with tempfile.TemporaryDirectory() as home, simulator() as url:
+        proxy = CountingProxy(url)
+        airflow = Airflow(Path(home), proxy.url)
+        try:
+            airflow.begin("standalone")
+            airflow.wait("Airflow", lambda: is_ready(airflow))
+            scenes = {
+                "sixty": lambda: sixty(airflow, proxy, "sixty"),
+                "killed": lambda: sixty(
+                    airflow,
+                    proxy,
+                    "killed",
+                    lambda: kill_the_triggerer(airflow, "killed"),
+                ),
+                "retried": lambda: retried(airflow, proxy),
+                "one_lane": lambda: one_lane(airflow, proxy),
+            }
+            for name in names:
+                scenes[name]()
+        except BaseException:
+            airflow.log.flush()
+            kept = Path(tempfile.gettempdir(), "airflow-standalone.log")
+            kept.write_text(Path(airflow.log.name).read_text())
+            say(f"Airflow's own log: {kept}")
+            raise
+        finally:
+            airflow.stop()
+
+
+def is_ready(airflow):
+    """Whether its DAGs are known, and its workers have a server to talk to."""
+    try:
+        address = f"{airflow.url}/api/v2/monitor/health"
+        with urlopen(address, timeout=10) as answer:  # noqa: S310 - our own
+            health = json.load(answer)
+        dags = airflow.asked("select dag_id from dag")
+    except (OSError, sqlite3.OperationalError):
+        return False
+    parts = ("scheduler", "triggerer", "dag_processor")
+    return len(dags) == 3 and all(health[p]["status"] == "healthy" for p in parts)
+
+
+if __name__ == "__main__":
+    main()
