@@ -11,6 +11,7 @@ from dpa_async import (
     JournalError,
     RunRef,
     RunStatus,
+    Submission,
     SubmissionUncertainError,
     WorkflowBusyError,
 )
@@ -207,5 +208,10 @@ def test_the_journal_refuses_what_would_lose_a_run():
         with pytest.raises(JournalError, match="nothing was intended"):
             await journal.started("k", ref, None)
         assert list(journal.unfinished()) == []
+        submission = Submission("https://dpa.example", "k", "w", "0" * 64)
+        await journal.intend(submission, None, wants_outputs=True)
+        assert list(journal.unfinished()) == [TaskJournal(store).entry]
+        with pytest.raises(JournalError, match="started something already"):
+            await journal.intend(submission, None, wants_outputs=True)
 
     asyncio.run(test())

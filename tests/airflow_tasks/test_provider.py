@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import dpa_async
 from dpa_async.integrations import airflow
 from dpa_async.integrations.airflow.connection import _EXTRA
@@ -49,6 +51,11 @@ def test_every_public_name_is_there():
     assert sorted(airflow._PLACES) == sorted(airflow.__all__)
     for name, place in airflow._PLACES.items():
         assert defines(f"{base}.{place}.{name}")
+
+
+def test_no_other_name_is_there():
+    with pytest.raises(AttributeError, match="DPAPoker"):
+        _ = airflow.DPAPoker
 
 
 def test_neither_the_package_nor_the_metadata_loads_airflow():

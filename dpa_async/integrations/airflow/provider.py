@@ -14,6 +14,23 @@ def _text(label: str, description: str, **schema: object) -> dict[str, object]:
     }
 
 
+_FIELDS = {
+    "execute_urls": _text(
+        "Execute URL",
+        "A template with {workflow_id} in it; in the JSON of the "
+        "extra fields also a mapping of workflow id to URL.",
+    ),
+    "auth_base_url": _text("OAuth base URL", "Where it differs from the base URL."),
+    "scope": _text("Scope", "default or all", enum=["default", "all", None]),
+    "user_id": _text("User id", "The user whose workflows are meant, if any."),
+    "run_url": _text(
+        "Page of a run",
+        "A template with {workflow_id} and {run_id} in it, for the "
+        "link of a task; otherwise it leads to the base URL.",
+    ),
+}
+
+
 def get_provider_info() -> dict[str, object]:
     """Give the provider's metadata, as Airflow's `provider_info.schema.json` has it."""
     return {
@@ -51,27 +68,7 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "placeholders": {"host": "https://dpa.example"},
                 },
-                "conn-fields": {
-                    "execute_urls": _text(
-                        "Execute URL",
-                        "A template with {workflow_id} in it; in the JSON of the "
-                        "extra fields also a mapping of workflow id to URL.",
-                    ),
-                    "auth_base_url": _text(
-                        "OAuth base URL", "Where it differs from the base URL."
-                    ),
-                    "scope": _text(
-                        "Scope", "default or all", enum=["default", "all", None]
-                    ),
-                    "user_id": _text(
-                        "User id", "The user whose workflows are meant, if any."
-                    ),
-                    "run_url": _text(
-                        "Page of a run",
-                        "A template with {workflow_id} and {run_id} in it, for the "
-                        "link of a task; otherwise it leads to the base URL.",
-                    ),
-                },
+                "conn-fields": _FIELDS,
             }
         ],
     }
