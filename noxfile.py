@@ -102,7 +102,7 @@ def taskiq(session: nox.Session) -> None:
 def airflow(session: nox.Session) -> None:
     """Airflow itself against the simulator, and the types of what needs it; minutes."""
     install(session, "types", "-e", ".[airflow,cli]")
-    here, place = Path.cwd(), Path(session.create_tmp())
+    here, place = Path.cwd(), Path(session.create_tmp()).resolve()
     ours = Path("dpa_async", "integrations", "airflow")
     # pyproject.toml leaves them out. Files that are named, mypy judges all the same,
     # and pyright, but without its configuration.
