@@ -1,7 +1,7 @@
 """`DPAClient`: the platform's interfaces, one method each, typed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Self, TypeVar, cast
 
@@ -10,6 +10,7 @@ import aiohttp
 from dpa_async.auth import TokenManager, TokenProvider
 from dpa_async.checks import check_type, refuse
 from dpa_async.errors import AuthenticationError, ConfigurationError, DPAError
+from dpa_async.events import ExchangeObserver
 from dpa_async.models import (
     AccessToken,
     Execution,
@@ -51,6 +52,8 @@ class DPAClient:
         tokens: Where tokens come from; None: a `TokenManager` of its own.
         backend: What sends single requests, instead of aiohttp: a platform in memory.
             It is never closed here.
+        observers: Called with each `dpa_async.events.Exchanged`, on the event loop: one
+            for each try of a request, those for tokens of its own `TokenManager` too.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class DPAClient:
         session: aiohttp.ClientSession | None = None,
         tokens: TokenProvider | None = None,
         backend: Backend | None = None,
+        observers: Iterable[ExchangeObserver] = (),
     ) -> None:
         check_type("settings", settings, Settings)
         self.settings = settings
@@ -67,7 +71,7 @@ class DPAClient:
         if backend is None:
             backend = AiohttpBackend(settings, session)
             self._owned.append(backend)
-        self._transport = Transport(settings, backend)
+        self._transport = Transport(settings, backend, observers)
         if tokens is None:
             tokens = TokenManager(settings, self._transport)
             self._owned.append(tokens)

@@ -1,10 +1,16 @@
 """What happens to a run, as values, in order; an observer is called with each.
 
     Queued → Submitted → Looked … StatusChanged … → Ended → OutputsRead
-           ↘ Uncertain                           ↘ Detached
+           ↘ Uncertain → Unqueued  Attached ↗    ↘ Detached
 
 Observers are plain callables. They are called on the event loop, so they must be quick;
 one that raises harms nobody. `log` is one of them: `Runner(client, observers=[log])`.
+What single requests do is told by the client: `DPAClient(settings, observers=[…])` is
+called with each `Exchanged`.
+
+Each run has a context of its own (`contextvars`), a copy of that of whoever wanted it:
+`Queued` and `Attached` are told in it, and its execute, its looks and the reading of
+its outputs go on in it. So what an observer sets there is there for all of these.
 """
 
 import asyncio
@@ -13,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Literal, ParamSpec, TypeAlias
+from typing import Literal, ParamSpec, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -47,6 +53,31 @@ class Uncertain:
 
 
 @frozen
+class Unqueued:
+    """A request left its lane with no run of its own.
+
+    Attributes:
+        key: The request's.
+        workflow_id: Which workflow it was for.
+        problem: The name of the error that was raised, such as "WorkflowBusyError";
+            "CancelledError" where nobody wanted it any more; None: by the journal, its
+            key has a run already.
+    """
+
+    key: str
+    workflow_id: str
+    problem: str | None
+
+
+@frozen
+class Attached:
+    """Somebody waits for a run that was there already, or waits for it again."""
+
+    ref: RunRef
+    key: str | None = None
+
+
+@frozen
 class Looked:
     """One status read of a run; `status` is None where the look failed."""
 
@@ -66,11 +97,21 @@ class StatusChanged:
 
 @frozen
 class Ended:
-    """A look saw that the run is over."""
+    """A look saw that the run is over.
+
+    Attributes:
+        ref: Which run.
+        status: `SUCCEEDED` or `FAILED`.
+        at: When that was seen.
+        lag: Seconds for which it may have been over by then, at most: since a callback
+            told, or else since the last look or list that showed it running. None where
+            nothing did.
+    """
 
     ref: RunRef
     status: RunStatus
     at: datetime
+    lag: float | None = None
 
 
 @frozen
@@ -83,7 +124,7 @@ class OutputsRead:
 
 @frozen
 class Detached:
-    """Nobody waits for the run any more; on the platform it goes on."""
+    """Nobody here looks after the run any more; on the platform it goes on."""
 
     ref: RunRef
 
@@ -100,6 +141,8 @@ RunEvent: TypeAlias = (
     Queued
     | Submitted
     | Uncertain
+    | Unqueued
+    | Attached
     | Looked
     | StatusChanged
     | Ended
@@ -109,9 +152,40 @@ RunEvent: TypeAlias = (
 )
 Observer: TypeAlias = Callable[[RunEvent], None]
 
+How: TypeAlias = Literal[
+    "answered", "refused", "turned away", "unexpected", "lost", "not sent", "cancelled"
+]
+"""How one try of a request went.
+
+The platform did it; it said no; it wanted to be left alone; something else answered;
+there was no answer; it never left; nobody waited for its answer any more.
+"""
+
+
+@frozen
+class Exchanged:
+    """One try of one request, as it went: no URL, no parameter, no header.
+
+    Attributes:
+        operation: The platform's name of the interface, such as "getProcessRunStatus".
+        how: How it went.
+        seconds: From when its head left until its answer was read, or was not; None
+            where it never left.
+        code: The platform's code where it said no.
+    """
+
+    operation: str
+    how: How
+    seconds: float | None
+    code: int | None = None
+
+
+ExchangeObserver: TypeAlias = Callable[[Exchanged], None]
+
 _OF_A_RUN = (Submitted, Looked, StatusChanged, Ended, OutputsRead, Detached)
 
 P = ParamSpec("P")
+_E = TypeVar("_E")
 
 _KEPT_FOR_A_SLOW_READER = 1_000
 _log = logging.getLogger("dpa_async")
@@ -169,6 +243,20 @@ class Stream:
         self._news.clear()
 
 
+def tell(observers: list[Callable[[_E], None]], event: _E) -> None:
+    """Call each observer; one that raises is logged, once, and left out from then on.
+
+    Raises nothing.
+    """
+    for observer in tuple(observers):
+        try:
+            observer(event)
+        # It is plain code, called: a CancelledError out of it cancels nobody.
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001
+            observers.remove(observer)
+            _log.exception("an observer raised, and is told nothing more")
+
+
 class Announcer:
     """Tells observers what happens; builds no event where nobody listens.
 
@@ -189,13 +277,7 @@ class Announcer:
         if isinstance(event, _OF_A_RUN):
             for stream in self._streams.get(event.ref, ()):
                 stream.put(event)
-        for observer in tuple(self._observers):
-            try:
-                observer(event)
-            # It is plain code, called: a CancelledError out of it cancels nobody.
-            except (Exception, asyncio.CancelledError):  # noqa: BLE001
-                self._observers.remove(observer)
-                _log.exception("an observer raised, and is told nothing more")
+        tell(self._observers, event)
 
     @contextmanager
     def stream(self, ref: RunRef) -> Generator[Stream]:

@@ -9,8 +9,9 @@ from dpa_async.events import Submitted
 from dpa_async.journal import Entry, Journal
 from dpa_async.models import RunRef, RunRequest, RunResult, RunStatus, Submission
 from dpa_async.order import Order
-from dpa_async.run import Run, Surroundings
+from dpa_async.run import Run
 from dpa_async.submission import Accepted
+from dpa_async.surroundings import Surroundings
 
 _REMEMBERED = 10_000
 
@@ -47,7 +48,7 @@ class OpenRuns:
         previous = self._latest.get(order.workflow_id)
         if previous is not None:
             previous.superseded()  # the platform has just told that it is over
-            self._forget(previous)
+            self._forget(previous.ref)
         run = Run(
             self._here,
             accepted.ref,
@@ -56,6 +57,7 @@ class OpenRuns:
             wants_outputs=order.outputs,
             alarm=accepted.tracked if self._here.has_alarms else None,
             beginning=accepted.beginning,
+            context=order.context,
         )
         self._here.announce(Submitted, order.submission.key, run.ref)
         return self._keep(run)
@@ -126,22 +128,26 @@ class OpenRuns:
         )
 
     def close(self) -> None:
-        """Expect no callbacks any more."""
+        """Expect no callbacks any more, and let go of what nobody waited for."""
         for run in self._open.values():
             run.expect_no_alarm()
+            run.left()
 
     def _keep(self, run: Run) -> Run:
         self._open[run.ref] = run
         self._latest[run.ref.workflow_id] = run
         return run
 
-    def _forget(self, run: Run) -> None:
-        if self._open.pop(run.ref, None) is not None and self._here.has_alarms:
-            self._ended[run.ref] = None
+    def _forget(self, ref: RunRef) -> None:
+        run = self._open.pop(ref, None)
+        if run is None:
+            return
+        if self._here.has_alarms:
+            self._ended[ref] = None
             if len(self._ended) > _REMEMBERED:
                 del self._ended[next(iter(self._ended))]
-        if self._latest.get(run.ref.workflow_id) is run:
-            del self._latest[run.ref.workflow_id]
+        if self._latest.get(ref.workflow_id) is run:
+            del self._latest[ref.workflow_id]
 
 
 def _failed(entry: Entry) -> bool:

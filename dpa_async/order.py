@@ -1,6 +1,7 @@
 """An order: what somebody wants started, and how far it has come."""
 
 from collections.abc import Mapping
+from contextvars import Context, copy_context
 from typing import Literal, Protocol, TypeAlias
 
 from attrs import define, evolve, field, frozen
@@ -64,6 +65,7 @@ class Order:
         retry_failed: Whether a run that is journaled as failed is run again.
         departure: Whether the POST is out there.
         progress: How far it has come.
+        context: The context variables that it and its run see, from whoever wants it.
     """
 
     submission: Submission
@@ -77,6 +79,7 @@ class Order:
     retry_failed: bool = False
     departure: Departure = field(factory=Departure)
     progress: Progress = field(factory=Progress)
+    context: Context = field(factory=copy_context)
 
     @property
     def workflow_id(self) -> str:

@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, TypeAlias
 
-from attrs import frozen
 from typing_extensions import override
 
 from dpa_async.checks import check_number
-from dpa_async.client import DPAClient
 from dpa_async.errors import (
     ConfigurationError,
     DPAError,
@@ -21,7 +20,7 @@ from dpa_async.errors import (
     RunTimeoutError,
 )
 from dpa_async.events import (
-    Announcer,
+    Attached,
     Detached,
     Ended,
     Looked,
@@ -32,34 +31,12 @@ from dpa_async.events import (
 )
 from dpa_async.journal import Journal
 from dpa_async.models import NodeOutputs, RunRef, RunResult, RunStatus
-from dpa_async.sharing import Owner, Shared
-from dpa_async.waiting import ATTACHED, Alarm, Beginning, End, Wait, Watch
+from dpa_async.sharing import Shared
+from dpa_async.surroundings import Surroundings
+from dpa_async.waiting import ATTACHED, Alarm, Beginning, End, Wait
 
 _NOT_ASKED = "outputs were not asked for"
 _Writing: TypeAlias = Callable[[Journal, str], Awaitable[None]]
-
-
-@frozen(eq=False)
-class Surroundings:
-    """What a runner's runs have in common.
-
-    Attributes:
-        client: The platform.
-        watch: Looks at runs when they are due.
-        announce: Tells observers.
-        owner: Of the tasks that read outputs.
-        journal: Where starts and ends are written down, or None.
-        has_alarms: Whether the platform is asked to call back.
-        on_end: Called with a run that was seen to be over.
-    """
-
-    client: DPAClient
-    watch: Watch
-    announce: Announcer
-    owner: Owner
-    journal: Journal | None
-    has_alarms: bool
-    on_end: Callable[["Run"], None] = lambda _: None
 
 
 class Run:
@@ -78,6 +55,7 @@ class Run:
     __slots__ = (
         "_alarm",
         "_concluding",
+        "_context",
         "_ended_at",
         "_here",
         "_outputs",
@@ -100,6 +78,7 @@ class Run:
         wants_outputs: bool = True,
         alarm: Alarm | None = None,
         beginning: Beginning = ATTACHED,
+        context: Context | None = None,
     ) -> None:
         self.ref = ref
         self.looks = 0
@@ -111,6 +90,8 @@ class Run:
         self._outputs = None if wants_outputs else NodeOutputs(unread=_NOT_ASKED)
         self._result: RunResult | None = None
         self._concluding: Shared[RunResult] | None = None
+        # What it does it does in this context; None: nobody looks after it.
+        self._context = context
         # There until the end: who is over needs no timer, and is no cycle.
         self._wait: Wait | None = Wait(here.watch, self, beginning)
         self._alarm = alarm
@@ -137,6 +118,11 @@ class Run:
     def __await__(self) -> Generator[Any, None, RunResult]:
         """Await `result()`."""
         return self.result().__await__()
+
+    @property
+    def context(self) -> Context | None:
+        """The context variables that its looks see; None: there are none of its own."""
+        return self._context
 
     @property
     def ended(self) -> bool:
@@ -204,6 +190,9 @@ class Run:
         Cancelling it detaches, as cancelling a waiter does.
         """
         if self._wait is not None:
+            if self._context is None and not self._here.watch.closed:
+                self._context = copy_context()
+                self._context.run(self._here.announce, Attached, self.ref, self.key)
             return self._wait.join()
         end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         end.set_result(self._status)
@@ -280,8 +269,9 @@ class Run:
         )
 
     def left(self) -> None:
-        """Take note that nobody waits any more."""
-        if not self.ended:
+        """Take note that nobody looks after it any more."""
+        if not self.ended and self._context is not None:
+            self._context = None
             self._here.announce(Detached, self.ref)
 
     def given_up(self) -> RunError:
@@ -316,18 +306,21 @@ class Run:
 
     def _over(self, status: RunStatus) -> None:
         self._ended_at = datetime.now(UTC)
-        self._here.announce(Ended, self.ref, status, self._ended_at)
         wait, self._wait = self._wait, None
+        lag = None if wait is None else wait.lag()
+        self._here.announce(Ended, self.ref, status, self._ended_at, lag)
         if wait is not None:
             wait.end(status)
         self.expect_no_alarm()
-        self._here.on_end(self)
+        self._here.on_end(self.ref)
 
     def superseded(self) -> None:
         """Take note that its workflow was executed again: so this run is over."""
         self.expect_no_alarm()
-        if self._wait is not None:
+        if self._wait is not None and self._wait.is_awaited:
             self._wait.wake("schedule")
+        else:
+            self.left()
 
     def expect_no_alarm(self) -> None:
         """Let nothing wake it any more."""
@@ -369,7 +362,10 @@ class Run:
         """
         if self._concluding is None:
             self._concluding = Shared(
-                self._here.owner, self._conclude, ended_by_owner=self.given_up
+                self._here.owner,
+                self._conclude,
+                ended_by_owner=self.given_up,
+                context=self._context,
             )
         return await self._concluding.join()
 
@@ -380,7 +376,8 @@ class Run:
         result = self._as_result(self._outputs)
         await self._write_down(lambda journal, key: journal.finished(key, result))
         self._result = result
-        self._concluding = None  # with what concludes it, the run would be a cycle
+        # With what concludes it, the run would be a cycle.
+        self._concluding = self._context = None
         return result
 
     async def _read_outputs(self) -> NodeOutputs:

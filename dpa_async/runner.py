@@ -18,10 +18,11 @@ from dpa_async.listing import Listing
 from dpa_async.models import RunRef, RunRequest, RunResult, Submission
 from dpa_async.open_runs import OpenRuns, check_same
 from dpa_async.order import IfBusy, OnUncertain, Order, Place, Start
-from dpa_async.run import Run, Surroundings
+from dpa_async.run import Run
 from dpa_async.sharing import Closeable, Owner
 from dpa_async.starter import Starter
 from dpa_async.submission import Submitter
+from dpa_async.surroundings import Surroundings
 from dpa_async.sync_window import SyncWindow
 from dpa_async.waiting import Lists, Sweep, WaitPolicy, Watch
 
@@ -379,7 +380,7 @@ class Runner:
         run = self._runs.attach(ref)
         if self._journal is not None:
             await self._journal.started(submission.key, ref, submission.sent_at)
-            run.belongs_to(submission.key, submission.sent_at)
+        run.belongs_to(submission.key, submission.sent_at)
         return run
 
 

@@ -9,6 +9,7 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
+from contextvars import Context
 from typing import Any, Generic, Protocol, TypeVar
 
 from dpa_async.errors import DPAError
@@ -36,9 +37,16 @@ class Owner:
         """Give how many tasks there are."""
         return len(self.tasks)
 
-    def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Begin a task, and keep it until it is done."""
-        task = asyncio.create_task(work)
+    def spawn(
+        self, work: Coroutine[Any, Any, T], *, context: Context | None = None
+    ) -> "asyncio.Task[T]":
+        """Begin a task, and keep it until it is done.
+
+        Args:
+            work: What it does.
+            context: The context variables that it sees; None: the caller's.
+        """
+        task = asyncio.create_task(work, context=context)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
@@ -81,9 +89,11 @@ class Shared(Generic[T]):
         ended_by_owner: Makes what those are told who wait, or come, when the owner has
             closed.
         goes_on: Whether it is finished when everybody has left.
+        context: The context variables that the work sees; None: those of the first.
     """
 
     __slots__ = (
+        "_context",
         "_ended_by_owner",
         "_goes_on",
         "_joined",
@@ -99,11 +109,13 @@ class Shared(Generic[T]):
         *,
         ended_by_owner: Callable[[], DPAError],
         goes_on: bool = False,
+        context: Context | None = None,
     ) -> None:
         self._owner = owner
         self._work = work
         self._ended_by_owner = ended_by_owner
         self._goes_on = goes_on
+        self._context = context
         self._task: asyncio.Task[T | DPAError] | None = None
         self._joined = 0
 
@@ -122,7 +134,7 @@ class Shared(Generic[T]):
             return self._task
         if self._owner.closed:
             raise self._ended_by_owner()
-        self._task = self._owner.spawn(self._outcome())
+        self._task = self._owner.spawn(self._outcome(), context=self._context)
         return self._task
 
     async def join(self) -> T:

@@ -15,13 +15,13 @@ from typing_extensions import override
 
 from dpa_async.attempt import Attempt, busy
 from dpa_async.errors import DPAError, NotStartedError, SubmissionError
-from dpa_async.events import Queued
+from dpa_async.events import Queued, Unqueued
 from dpa_async.listing import Listing
 from dpa_async.open_runs import OpenRuns
 from dpa_async.order import Order, Start
 from dpa_async.preflight import Preflight
-from dpa_async.run import Surroundings
 from dpa_async.submission import Submitter
+from dpa_async.surroundings import Surroundings
 from dpa_async.waiting import End
 
 _FINISH_POSTS = 5.0
@@ -148,10 +148,13 @@ class Starter:
             order.departure.deadline = loop.time() + timeout
             words = f"the deadline of {timeout:g} s came"
             entry.timer = loop.call_later(timeout, self._expire, entry, words)
-        self._here.announce(Queued, order.submission.key, order.workflow_id)
+        key, workflow_id = order.submission.key, order.workflow_id
+        order.context.run(self._here.announce, Queued, key, workflow_id)
         lane[entry] = None
         if order.validate:
-            entry.checking = self._here.owner.spawn(self._check_early(entry))
+            entry.checking = self._here.owner.spawn(
+                self._check_early(entry), context=order.context
+            )
         if len(lane) == 1:
             self._at_head(entry)
         return entry
@@ -203,7 +206,8 @@ class Starter:
             if not entry.done():
                 self._slots -= 1
                 entry.holds_slot = True
-                entry.task = self._here.owner.spawn(self._attempt(entry).outcome())
+                work = self._attempt(entry).outcome()
+                entry.task = self._here.owner.spawn(work, context=entry.order.context)
                 entry.task.add_done_callback(partial(self._done, entry))
 
     def _attempt(self, entry: _Entry) -> Attempt:
@@ -270,12 +274,25 @@ class Starter:
         lane = self._lanes.get(entry.order.workflow_id, {})
         if entry not in lane:
             return
+        if entry.order.progress.run is None:
+            key = entry.order.submission.key
+            problem = _problem(entry)
+            self._here.announce(Unqueued, key, entry.order.workflow_id, problem)
         was_head = next(iter(lane)) is entry
         del lane[entry]
         if not lane:
             del self._lanes[entry.order.workflow_id]
         elif was_head and not self._here.owner.closed:
             self._at_head(next(iter(lane)))
+
+
+def _problem(entry: _Entry) -> str | None:
+    """Name the error of a request that is over; None: it has none, but a run."""
+    over: asyncio.Future[Start] = entry if entry.task is None else entry.task
+    if over.cancelled():
+        return asyncio.CancelledError.__name__
+    problem = over.exception() or over.result()
+    return type(problem).__name__ if isinstance(problem, Exception) else None
 
 
 def _closed(entry: _Entry) -> Start:

@@ -60,10 +60,11 @@ def beginning(
     Whether a callback comes where an answer was held is not known: none is counted on.
     """
     now = asyncio.get_running_loop().time()
+    left_on = now if departure.left_on is None else departure.left_on
     if not departure.hold:
         return Beginning(now, has_alarm=has_alarm)
     if execution.status is not None:
         is_over = execution.status.ended
     else:
-        is_over = _AT_ONCE <= now - departure.left_on < departure.hold
-    return Beginning(departure.left_on, is_over=is_over)
+        is_over = _AT_ONCE <= now - left_on < departure.hold
+    return Beginning(left_on, is_over=is_over)

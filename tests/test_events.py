@@ -1,11 +1,22 @@
 """What observers are told, in order; in virtual time."""
 
+import asyncio
 import logging
 
 import pytest
+from scenes import called_back, journaled, lives
 
-from dpa_async import Runner, SubmissionUncertainError, run_and_wait
+from dpa_async import (
+    RunError,
+    Runner,
+    RunRequest,
+    SubmissionUncertainError,
+    WaitPolicy,
+    run_and_wait,
+    run_many,
+)
 from dpa_async.events import (
+    Attached,
     Detached,
     Ended,
     Looked,
@@ -14,6 +25,7 @@ from dpa_async.events import (
     StatusChanged,
     Submitted,
     Uncertain,
+    Unqueued,
 )
 from dpa_async.simulator import Fault, SimulatedWorkflow
 
@@ -47,7 +59,10 @@ def test_an_uncertain_start_and_a_detached_run_are_told(in_memory):
             platform.faults.add("execute", Fault.answer_lost())
             with pytest.raises(SubmissionUncertainError) as caught:
                 await run_and_wait(runner, "other", key="lost")
-            assert told[-1] == Uncertain(caught.value.submission)
+            assert told[-2:] == [
+                Uncertain(caught.value.submission),
+                Unqueued("lost", "other", "SubmissionUncertainError"),
+            ]
 
     in_memory(test, SimulatedWorkflow("wf", duration=60.0), SimulatedWorkflow("other"))
 
@@ -66,3 +81,133 @@ def test_an_observer_that_raises_harms_nobody_and_is_reported_once(in_memory, ca
         in_memory(test)
     (record,) = caplog.records
     assert "observer" in record.message
+
+
+def key_events(told, key):
+    return [event for event in told if getattr(event, "key", None) == key]
+
+
+def test_whatever_is_queued_is_submitted_or_leaves_its_lane(in_memory):
+    async def test(platform, client):
+        told = []
+        async with Runner(client, observers=[told.append]) as runner:
+            platform.faults.add("execute", Fault.body_code(997), calls={1})
+            outcomes = [
+                "submitted" if event.error is None else type(event.error).__name__
+                async for event in run_many(
+                    runner,
+                    [
+                        RunRequest("first", key="doubted"),
+                        RunRequest("no such workflow", key="refused"),
+                        RunRequest("wf", key="in time"),
+                        RunRequest("wf", key="late", timeout=1),
+                    ],
+                    ordered=True,
+                )
+            ]
+            cancelled = asyncio.create_task(runner.start("wf", key="cancelled"))
+            running = await runner.start("wf", key="before")
+            await asyncio.sleep(1)
+            cancelled.cancel()
+            await asyncio.sleep(1)
+        assert running.ref.workflow_id == "wf"
+        assert outcomes[0] == "SubmissionUncertainError"
+        assert outcomes[2:] == ["submitted", "NotStartedError"]
+        for key, outcome in zip(
+            ("doubted", "refused", "in time", "late"), outcomes, strict=True
+        ):
+            *_, first, last = key_events(told, key)
+            assert isinstance(first, Queued)
+            if outcome == "submitted":
+                assert isinstance(last, Submitted)
+            else:
+                assert last.problem == outcome
+        assert key_events(told, "cancelled")[-1].problem == "CancelledError"
+
+    in_memory(test, SimulatedWorkflow("wf", duration=5.0), SimulatedWorkflow("first"))
+
+
+def test_a_key_that_has_a_run_by_its_turn_leaves_its_lane_too(tmp_path):
+    async def test(platform):
+        told = []
+        async with journaled(platform, tmp_path / "j", observers=[told.append]) as (
+            runner,
+            _,
+        ):
+            twins = [
+                asyncio.create_task(run_and_wait(runner, "wf", key="twin"))
+                for _ in range(2)
+            ]
+            one, other = await asyncio.gather(*twins)
+        assert one.ref == other.ref
+        told = key_events(told, "twin")
+        assert [type(event) for event in told[:3]] == [Queued, Queued, Submitted]
+        assert told[3] == Unqueued("twin", "wf", None)
+
+    lives(test, SimulatedWorkflow("wf", duration=0.2))
+
+
+def test_attached_and_detached_stand_for_who_waits(in_memory):
+    async def test(platform, client):
+        told = []
+
+        def of_waiting():
+            return [type(e) for e in told if isinstance(e, Attached | Detached)]
+
+        started = await client.companion(Runner).start("wf")
+        async with Runner(client, observers=[told.append]) as runner:
+            run = runner.attach(started.ref)
+            await run.status()  # looks, and waits for nothing
+            assert of_waiting() == []
+            for _ in range(2):
+                waiting = (run.result(timeout=1), run.result(timeout=2))
+                await asyncio.gather(*waiting, return_exceptions=True)
+            assert of_waiting() == [Attached, Detached] * 2
+            waiting = asyncio.create_task(run.result())
+            await asyncio.sleep(1)
+        with pytest.raises(RunError):
+            await waiting
+        assert of_waiting() == [Attached, Detached] * 3
+
+    in_memory(test, SimulatedWorkflow("wf", duration=60.0))
+
+
+def test_what_nobody_waited_for_is_let_go_of_when_the_runner_is_closed(in_memory):
+    async def test(platform, client):
+        told = []
+        async with Runner(client, observers=[told.append]) as runner:
+            seen = await runner.start("wf")
+            await asyncio.sleep(10)
+            await seen.status()
+            unseen = await runner.start("wf")
+            assert not [e for e in told if isinstance(e, Detached)]
+        assert [e for e in told if isinstance(e, Detached)] == [Detached(unseen.ref)]
+
+    in_memory(test, SimulatedWorkflow("wf", duration=5.0))
+
+
+def test_the_lag_is_at_most_what_lies_since_the_last_sign(in_memory):
+    async def test(platform, client):
+        told = []
+        policy = WaitPolicy(first_look=2, multiplier=1, jitter=lambda s: s)
+        async with Runner(client, wait=policy, observers=[told.append]) as runner:
+            await run_and_wait(runner, "wf")
+            (ended,) = (e for e in told if isinstance(e, Ended))
+            assert ended.lag == pytest.approx(2.0, abs=0.3)
+            run = await client.companion(Runner).start("wf")
+            await asyncio.sleep(60)
+            await runner.attach(run.ref)  # over for long: nobody knows for how long
+            assert [e for e in told if isinstance(e, Ended)][-1].lag is None
+
+    in_memory(test, SimulatedWorkflow("wf", duration=5.0))
+
+
+def test_the_lag_of_a_run_that_calls_back_counts_from_then(in_memory):
+    told = []
+
+    async def test(platform, runner):
+        await run_and_wait(runner, "wf")
+        (ended,) = (e for e in told if isinstance(e, Ended))
+        assert 0 <= ended.lag < 0.5
+
+    called_back(test, SimulatedWorkflow("wf", duration=30.0), observers=[told.append])

@@ -1,8 +1,6 @@
 """How late the ends of runs were seen."""
 
-import asyncio
-
-from dpa_async.events import Detached, Looked, RunEvent, Submitted
+from dpa_async.events import Ended, RunEvent
 from dpa_async.models import RunRef
 
 
@@ -13,8 +11,7 @@ class Lags:
         async with Runner(client, observers=[lags]) as runner:
             ...
 
-    A run ended after the look before the one that saw it, so its lag is less than what
-    lay between the two; a journal does not tell that.
+    A journal does not tell that. See `Ended` for what is known of it.
 
     Attributes:
         seconds: By run, as far as they ended.
@@ -22,20 +19,8 @@ class Lags:
 
     def __init__(self) -> None:
         self.seconds: dict[RunRef, float] = {}
-        self._seen_running: dict[RunRef, float] = {}
 
     def __call__(self, event: RunEvent) -> None:
-        """Note the time of one event."""
-        match event:
-            case Submitted(ref=ref):
-                self._seen_running[ref] = asyncio.get_running_loop().time()
-            case Looked(ref=ref, status=status) if status is not None:
-                now = asyncio.get_running_loop().time()
-                if not status.ended:
-                    self._seen_running[ref] = now
-                elif (before := self._seen_running.pop(ref, None)) is not None:
-                    self.seconds[ref] = now - before
-            case Detached(ref=ref):
-                self._seen_running.pop(ref, None)
-            case _:
-                pass
+        """Note the lag that an event tells."""
+        if isinstance(event, Ended) and event.lag is not None:
+            self.seconds[event.ref] = event.lag

@@ -73,7 +73,7 @@ class Departure:
     Attributes:
         left: Whether the request is out there.
         left_at: When its head left the last time.
-        left_on: The loop's time then.
+        left_on: The loop's time then; None: it did not leave yet.
         hold: Seconds for which its answer may be held.
         abandoned: Whether nobody wants it any more: what is out is finished, but
             nothing is sent again.
@@ -88,7 +88,7 @@ class Departure:
 
     left: bool = False
     left_at: datetime | None = None
-    left_on: float = 0.0
+    left_on: float | None = None
     hold: float = 0.0
     abandoned: bool = False
     deadline: float | None = None

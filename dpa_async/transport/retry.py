@@ -7,6 +7,7 @@ a platform that asks to be left alone is left alone by the whole client.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import backoff
@@ -17,10 +18,12 @@ from dpa_async.errors import (
     TransportError,
     UnexpectedResponseError,
 )
+from dpa_async.events import ExchangeObserver
 from dpa_async.models import AccessToken
 from dpa_async.settings import Settings
 from dpa_async.transport.exchange import Backend, Departure, exchange
 from dpa_async.transport.limits import Limiter
+from dpa_async.transport.witness import witnessed
 from dpa_async.wire.http_headers import refused_for
 from dpa_async.wire.messages import Reply, Request
 
@@ -33,6 +36,7 @@ _SHORTEST_WAIT = 0.05
 _LONGEST_PAUSE = 60.0
 _LARGE = 2**18
 _UNTOLD_PAUSE = 1.0
+_UNSEEN = nullcontext()
 _BAD_GATEWAYS = frozenset({500, 502, 503, 504})
 
 
@@ -119,13 +123,20 @@ class Transport:
     Args:
         settings: Limits and time-outs.
         backend: What sends one request; closed by whoever made it.
+        observers: Called with each `Exchanged`, on the event loop.
     """
 
-    def __init__(self, settings: Settings, backend: Backend) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        backend: Backend,
+        observers: Iterable[ExchangeObserver] = (),
+    ) -> None:
         self._backend = backend
         self._timeout = settings.request_timeout
         self._limiter = Limiter(settings.limits)
         self._budget = RetryBudget()
+        self._observers = list(observers)
 
     async def call(
         self,
@@ -152,8 +163,9 @@ class Transport:
         sent = False
         for repeats, wait in enumerate(retry_waits()):
             try:
-                ready, reply = await self._once(request, departure, token)
-                return await _read(read, ready, reply, departure)
+                with self._witnessed(request, departure):
+                    ready, reply = await self._once(request, departure, token)
+                    return await _read(read, ready, reply, departure)
             except DPAError as error:
                 problem = error
             if departure.abandoned or not self._may_repeat(
@@ -166,6 +178,13 @@ class Transport:
                 await departure.take_back()
             await asyncio.sleep(wait)
         raise AssertionError  # the waits have no end
+
+    def _witnessed(
+        self, request: Request, departure: Departure
+    ) -> AbstractContextManager[None]:
+        if not self._observers:
+            return _UNSEEN
+        return witnessed(self._observers, request, departure)
 
     async def _once(
         self,

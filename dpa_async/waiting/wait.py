@@ -7,9 +7,9 @@ while a look is under way: fifty thousand sleeping runs are no fifty thousand ta
 import asyncio
 import copy
 import enum
+import math
 from collections.abc import Iterator
-
-from typing_extensions import override
+from contextvars import Context
 
 from dpa_async.errors import (
     ConfigurationError,
@@ -26,6 +26,7 @@ from dpa_async.waiting.schedules import (
     safety_interval,
     schedule,
 )
+from dpa_async.waiting.waiter import Waiter
 from dpa_async.waiting.watch import STALE, End, Watch
 from dpa_async.waiting.watched import ATTACHED, Beginning, Watched
 
@@ -50,26 +51,6 @@ class _Trust(enum.Enum):
 
 
 _LISTS = _Trust.LISTS
-
-
-class _Waiter(asyncio.Future[End]):
-    """What one who waits holds; that it is cancelled is told at once.
-
-    A callback would tell it as well, later, and cost more than the future itself.
-    """
-
-    __slots__ = ("_wait",)
-
-    def __init__(self, wait: "Wait") -> None:
-        super().__init__(loop=asyncio.get_running_loop())
-        self._wait = wait
-
-    @override
-    def cancel(self, msg: object = None) -> bool:
-        was_pending = super().cancel(msg)
-        if was_pending:
-            self._wait.leave(self)
-        return was_pending
 
 
 class Wait:
@@ -125,6 +106,8 @@ class Wait:
         self._looked_at = 0.0
         self._silent_since: float | None = None  # the first look that failed since
         self._running_at = now - _JUST_NOW if is_over else now  # the last sign
+        if started_at is None:
+            self._running_at = -math.inf  # there was none
         self._alarm: Why | None = None  # what asks for the next look
         self._trust = _Trust.ITSELF
         self._believe_from = 0.0  # lists that were asked for then, or later
@@ -133,8 +116,8 @@ class Wait:
         self._steps = 0
         self._timer: asyncio.TimerHandle | None = None
         # Nearly always there is one who waits, and a collection would cost more.
-        self._waiter: _Waiter | None = None
-        self._others: list[_Waiter] | None = None
+        self._waiter: Waiter | None = None
+        self._others: list[Waiter] | None = None
 
     def __call__(self) -> None:
         """Have it looked at, if it is due: this is the timer's callback.
@@ -148,9 +131,24 @@ class Wait:
         else:
             self._watch.look(self)
 
+    @property
+    def context(self) -> Context | None:
+        """The context variables that its looks see."""
+        return self._run.context
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits."""
+        return self._waiter is not None
+
+    def lag(self) -> float | None:
+        """Give the seconds for which it may be over, at most; None: nothing tells."""
+        lag = asyncio.get_running_loop().time() - self._running_at
+        return None if math.isinf(lag) else lag
+
     def join(self) -> "asyncio.Future[End]":
         """Give a future of the end; whoever does not want it any more cancels it."""
-        waiter = _Waiter(self)
+        waiter = Waiter(self)
         if self._watch.closed:
             waiter.set_result(self._run.given_up())
         elif self._waiter is None:
@@ -167,7 +165,7 @@ class Wait:
             self._others.append(waiter)
         return waiter
 
-    def leave(self, waiter: _Waiter) -> None:
+    def leave(self, waiter: Waiter) -> None:
         """Take note that somebody does not wait any more."""
         if waiter is self._waiter:
             self._waiter = self._others.pop() if self._others else None
@@ -183,9 +181,11 @@ class Wait:
             self._others.remove(waiter)
 
     def end(self, end: End) -> None:
-        """Tell all who wait how it ended."""
+        """Tell all who wait how it ended, or why they wait no more."""
         for waiter in self._all_leave():
             waiter.set_result(copy.copy(end))
+        if isinstance(end, DPAError):
+            self._run.left()
 
     def give_up(self) -> None:
         """Tell all who wait that nobody looks any more."""
@@ -198,9 +198,10 @@ class Wait:
         as somebody does.
         """
         self._alarm = why
-        soonest = max(
-            self._looked_at + _BETWEEN_ALARMS, asyncio.get_running_loop().time()
-        )
+        now = asyncio.get_running_loop().time()
+        if why == "callback":  # it was running until then
+            self._running_at = now
+        soonest = max(self._looked_at + _BETWEEN_ALARMS, now)
         if self._due is None or soonest < self._due:
             self._sleep_until(soonest)
 
@@ -271,7 +272,9 @@ class Wait:
 
     async def _seen(self) -> End | None:
         """Look, and tell whether that ends the wait; None: it goes on."""
-        why, self._alarm = self._alarm or self._reason(), None
+        is_watched_over = self.has_alarm or self._trust is _LISTS
+        usual: Why = "safety" if is_watched_over else "schedule"
+        why, self._alarm = self._alarm or usual, None
         if self._trust is _Trust.YOUNG:  # it was, and no list told of it
             self._trust = _Trust.ITSELF
         try:
@@ -303,10 +306,6 @@ class Wait:
             return None
         words = f"no look succeeded for {patience:g} s; the last: {error}"
         return RunUnreachableError(self._run.ref, words)
-
-    def _reason(self) -> Why:
-        is_watched_over = self.has_alarm or self._trust is _LISTS
-        return "safety" if is_watched_over else "schedule"
 
     def _learn(self) -> None:
         """Learn how long the run took, from the last sign of it and this look."""
@@ -388,7 +387,7 @@ class Wait:
             self._timer.cancel()
             self._timer = None
 
-    def _all_leave(self) -> Iterator[_Waiter]:
+    def _all_leave(self) -> Iterator[Waiter]:
         """Give all who still wait; nobody does any more."""
         self._rest()
         waiters = (self._waiter, *(self._others or ()))

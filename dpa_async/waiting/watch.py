@@ -40,6 +40,11 @@ class Sleeper(Protocol):
     has_alarm: bool
     workflow_id: str
 
+    @property
+    def context(self) -> contextvars.Context | None:
+        """The context variables that a look sees; None: the watch's."""
+        ...
+
     def look(self) -> Coroutine[None, None, None]:
         """Look once."""
         ...
@@ -178,7 +183,9 @@ class Watch:
             wait = self._due.popleft()
             if wait in self._waits:
                 self._free -= 1
-                self._owner.spawn(wait.look()).add_done_callback(self._looked)
+                context = wait.context or self.context
+                looking = self._owner.spawn(wait.look(), context=context)
+                looking.add_done_callback(self._looked, context=self.context)
             else:  # nobody waits any more
                 wait.busy = False
 

@@ -1,6 +1,7 @@
 """What is waited for, and what tells of its end."""
 
 from collections.abc import Callable
+from contextvars import Context
 from typing import Protocol
 
 from attrs import frozen
@@ -34,6 +35,11 @@ class Watched(Protocol):
     @property
     def ref(self) -> RunRef:
         """Which run."""
+        ...
+
+    @property
+    def context(self) -> Context | None:
+        """The context variables that its looks see; None: there are none of its own."""
         ...
 
     async def look(self, why: Why) -> RunStatus:
