@@ -45,7 +45,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Two strict type checkers: each sees what the other does not."""
-    install(session, "types", "-e", ".[speed,cli,taskiq]")
+    install(session, "types", "-e", ".[speed,cli,otel,taskiq]")
     session.run("mypy")
     # What is checked is decided by the pinned version, not by what is newest today.
     session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
@@ -61,7 +61,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests with branch coverage and its gate; with words of yours, without."""
-    install(session, "tests", "-e", ".[speed,cli]")
+    install(session, "tests", "-e", ".[speed,cli,otel]")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -76,7 +76,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The README's and docs' blocks, against the package as a user installs it."""
-    install(session, "docs", ".[cli,taskiq]")
+    install(session, "docs", ".[cli,otel,taskiq]")
     session.run("pytest", "tests/docs", *session.posargs)
 
 
@@ -140,7 +140,8 @@ def dev(session: nox.Session) -> None:
     """Make the environment that nox itself runs in ready for work on the project."""
     session.run(
         *(sys.executable, "-m", "pip", "install", "--quiet"),
-        *("-e", ".[speed,cli,taskiq]", *nox.project.dependency_groups(PROJECT, "dev")),
+        *("-e", ".[speed,cli,otel,taskiq]"),
+        *nox.project.dependency_groups(PROJECT, "dev"),
         external=True,
     )
 
