@@ -17,7 +17,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 from attrs import define
 from opentelemetry import context, metrics, trace
-from opentelemetry.metrics import MeterProvider
+from opentelemetry.metrics import Histogram, MeterProvider
 from opentelemetry.trace import (
     Link,
     Span,
@@ -86,14 +86,14 @@ class _Followed:
 
 
 class _Instruments:
-    """The instruments, and which of them has which attributes.
+    """What is measured.
 
     Args:
-        provider: Where they come from; None: the application's.
+        provider: Where the instruments come from; None: the application's.
     """
 
     def __init__(self, provider: MeterProvider | None) -> None:
-        meter = metrics.get_meter(_SCOPE, meter_provider=provider)
+        self._meter = meter = metrics.get_meter(_SCOPE, meter_provider=provider)
         self.in_flight = meter.create_up_down_counter(
             "dpa.runs.in_flight", "{run}", "Runs that this process looks after"
         )
@@ -106,35 +106,27 @@ class _Instruments:
         self.renewals = meter.create_counter(
             "dpa.token.renewals", "{renewal}", "Tries to get a token, by outcome"
         )
-        self.queue_wait = meter.create_histogram(
-            "dpa.queue.wait",
-            "s",
-            "From the queue to the execute's answer",
-            explicit_bucket_boundaries_advisory=_RUNS,
+        self.queue_wait = self._histogram(
+            "dpa.queue.wait", "s", "From the queue to the execute's answer", _RUNS
         )
-        self.duration = meter.create_histogram(
-            "dpa.run.duration",
-            "s",
-            "From the execute's answer to the look that saw the end",
-            explicit_bucket_boundaries_advisory=_RUNS,
+        self.duration = self._histogram(
+            "dpa.run.duration", "s", "From the execute's answer to the end seen", _RUNS
         )
-        self.lag = meter.create_histogram(
-            "dpa.run.lag",
-            "s",
-            "How late the end was seen, at most",
-            explicit_bucket_boundaries_advisory=_LAGS,
+        self.lag = self._histogram(
+            "dpa.run.lag", "s", "How late the end was seen, at most", _LAGS
         )
-        self.looks = meter.create_histogram(
-            "dpa.run.looks",
-            "{look}",
-            "Looks that a run took here",
-            explicit_bucket_boundaries_advisory=_LOOKS,
+        self.looks = self._histogram(
+            "dpa.run.looks", "{look}", "Looks that a run took here", _LOOKS
         )
-        self.request_time = meter.create_histogram(
-            "dpa.request.duration",
-            "s",
-            "From a request's departure to its answer",
-            explicit_bucket_boundaries_advisory=_REQUESTS,
+        self.request_time = self._histogram(
+            "dpa.request.duration", "s", "From departure to answer", _REQUESTS
+        )
+
+    def _histogram(
+        self, name: str, unit: str, description: str, bounds: Sequence[float]
+    ) -> Histogram:
+        return self._meter.create_histogram(
+            name, unit, description, explicit_bucket_boundaries_advisory=bounds
         )
 
 
