@@ -17,7 +17,10 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "venv"  # Python and pip are all that is needed
 nox.options.error_on_external_run = True
 nox.options.reuse_venv = "yes"  # every session installs what it needs, each time
-nox.options.sessions = ["lint", "types", "layers", "tests", "docs", "site"]
+nox.options.sessions = [
+    *("lint", "types", "layers", "tests", "docs", "site"),
+    *(f"extras(extra='{extra}')" for extra in ("cli", "otel", "speed", "taskiq")),
+]
 
 # Many tests wait for real time to go by: on two cores, four at once lose nothing. A
 # worker that dies is a failure, not a reason for another.
@@ -27,6 +30,15 @@ IN_PARALLEL = (
 )
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+
+# What each extra is for; `speed` has nothing of its own to import.
+OF_EXTRAS = {
+    "airflow": "dpa_async.integrations.airflow.provider",
+    "cli": "dpa_async.cli.app",
+    "otel": "dpa_async.integrations.otel",
+    "speed": "dpa_async.public",
+    "taskiq": "dpa_async.integrations.taskiq",
+}
 
 
 def install(session: nox.Session, group: str, *package: str) -> None:
@@ -78,6 +90,15 @@ def docs(session: nox.Session) -> None:
     """The README's and docs' blocks, against the package as a user installs it."""
     install(session, "docs", ".[cli,otel,taskiq]")
     session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session(reuse_venv=False)
+@nox.parametrize("extra", sorted(PROJECT["project"]["optional-dependencies"]))
+def extras(session: nox.Session, extra: str) -> None:
+    """Each extra by itself, in a clean environment: it is complete."""
+    session.install(f".[{extra}]")
+    session.run("python", "-m", "pip", "check")
+    session.run("python", "-W", "error", "tests/house/alone.py", OF_EXTRAS[extra])
 
 
 @nox.session

@@ -33,12 +33,16 @@ PUBLIC_MODULES = (
 # where the speed extra is installed.)
 NOT_LOADED = (
     "airflow",
+    "apscheduler",
     "cyclopts",
     "dpa_async.cli",
+    "dpa_async.integrations",
     "dpa_async.report",
     "dpa_async.simulator",
     "opentelemetry",
+    "redis",
     "rich",
+    "starlette",
     "taskiq",
     "uvloop",
 )
