@@ -1,10 +1,10 @@
 """Leaving in good order when the process is told to: SIGINT and SIGTERM drain.
 
-async with Runner(client, journal=journal) as runner, draining(runner) as told:
-async for outcome in run_many(runner, requests):
-...
-if told.is_set():
-print("told to leave; the journal goes on from here")
+    async with Runner(client, journal=journal) as runner, draining(runner) as told:
+        async for outcome in run_many(runner, requests):
+            ...
+
+The journal goes on from there: `told.is_set()` says whether there is something left.
 """
 
 import asyncio
