@@ -17,10 +17,6 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "venv"  # Python and pip are all that is needed
 nox.options.error_on_external_run = True
 nox.options.reuse_venv = "yes"  # every session installs what it needs, each time
-nox.options.sessions = [
-    *("lint", "types", "layers", "tests", "docs", "site"),
-    *(f"extras(extra='{extra}')" for extra in ("cli", "otel", "speed", "taskiq")),
-]
 
 # Many tests wait for real time to go by: on two cores, four at once lose nothing. A
 # worker that dies is a failure, not a reason for another.
@@ -34,11 +30,17 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 # What each extra is for; `speed` has nothing of its own to import.
 OF_EXTRAS = {
     "airflow": "dpa_async.integrations.airflow.provider",
+    "apscheduler": "dpa_async.integrations.apscheduler",
     "cli": "dpa_async.cli.app",
     "otel": "dpa_async.integrations.otel",
     "speed": "dpa_async.public",
     "taskiq": "dpa_async.integrations.taskiq",
 }
+
+nox.options.sessions = [
+    *("lint", "types", "layers", "tests", "docs", "site"),
+    *(f"extras(extra='{extra}')" for extra in OF_EXTRAS if extra != "airflow"),
+]
 
 
 def install(session: nox.Session, group: str, *package: str) -> None:
@@ -57,7 +59,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Two strict type checkers: each sees what the other does not."""
-    install(session, "types", "-e", ".[speed,cli,otel,taskiq]")
+    install(session, "types", "-e", ".[speed,apscheduler,cli,otel,taskiq]")
     session.run("mypy")
     # What is checked is decided by the pinned version, not by what is newest today.
     session.run("pyright", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
@@ -73,7 +75,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests with branch coverage and its gate; with words of yours, without."""
-    install(session, "tests", "-e", ".[speed,cli,otel]")
+    install(session, "tests", "-e", ".[speed,apscheduler,cli,otel]")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -88,7 +90,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The README's and docs' blocks, against the package as a user installs it."""
-    install(session, "docs", ".[cli,otel,taskiq]")
+    install(session, "docs", ".[apscheduler,cli,otel,taskiq]")
     session.run("pytest", "tests/docs", *session.posargs)
 
 
@@ -161,7 +163,7 @@ def dev(session: nox.Session) -> None:
     """Make the environment that nox itself runs in ready for work on the project."""
     session.run(
         *(sys.executable, "-m", "pip", "install", "--quiet"),
-        *("-e", ".[speed,cli,otel,taskiq]"),
+        *("-e", ".[speed,apscheduler,cli,otel,taskiq]"),
         *nox.project.dependency_groups(PROJECT, "dev"),
         external=True,
     )
