@@ -1,6 +1,7 @@
-"""The servers that the tests of callbacks have serve here, too."""
+"""What stands here is imported by name, and so are the servers of callbacks' tests."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "callbacks"))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "callbacks")]
