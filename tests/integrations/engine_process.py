@@ -18,6 +18,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import Depends, FastAPI
 
 from dpa_async import Runner, run_and_wait
+from dpa_async.draining import draining
 from dpa_async.integrations import aiohttp_web, apscheduler, asgi
 from dpa_async.journal import SQLiteJournal
 
@@ -34,6 +35,10 @@ def resumed(outcome):
     tell(key=outcome.request.key, run=run, error=type(outcome.error).__name__)
 
 
+def fired(event):
+    tell(fired=None if event.retval is None else event.retval.ref.run_id)
+
+
 def service(engine, journal):
     return engine.Service(journal=lambda: SQLiteJournal(journal), on_resumed=resumed)
 
@@ -46,7 +51,10 @@ async def in_fastapi(port, journal):
     async def report(runner: Annotated[Runner, Depends(ours)], key: str):
         return (await run_and_wait(runner, "wf", key=key)).ref.run_id
 
-    config = uvicorn.Config(app, port=port, log_config=None)
+    # Who asks is cut off soon, for runs take longer.
+    config = uvicorn.Config(
+        app, port=port, log_config=None, timeout_graceful_shutdown=1
+    )
     await uvicorn.Server(config).serve()
 
 
@@ -64,19 +72,19 @@ async def in_aiohttp_web(port, journal):
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    await asyncio.Event().wait()
+    async with draining(ours.runner) as told:
+        await told.wait()
+    await runner.cleanup()
 
 
 async def by_apscheduler(_, journal):
     ours = service(apscheduler, journal)
     jobs = SQLAlchemyJobStore(f"sqlite:///{journal}.jobs")
     scheduler = AsyncIOScheduler(jobstores={"default": jobs})
-    scheduler.add_listener(
-        lambda event: tell(fired=event.retval.ref.run_id), EVENT_JOB_EXECUTED
-    )
-    async with ours.scheduling(scheduler):
+    scheduler.add_listener(fired, EVENT_JOB_EXECUTED)
+    async with ours.scheduling(scheduler) as runner, draining(runner) as told:
         ours.add_job(scheduler, "wf", id="nightly", trigger="date", run_date=DUE)
-        await asyncio.Event().wait()
+        await told.wait()
 
 
 ENGINES = {

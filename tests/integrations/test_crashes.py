@@ -1,4 +1,4 @@
-"""Services that are killed (SIGKILL) and begun again: their runs are gone on with.
+"""Services that are ended, or killed, and begun again: their runs are gone on with.
 
 Of the engines that have processes of their own, `nox -s taskiq` and `nox -s airflow`
 show the same.
@@ -7,6 +7,7 @@ show the same.
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from engine_process import ENGINES
 from receivers import free_port
 
+from dpa_async import JournalError
 from dpa_async.journal import EntryState, read_entries
 from dpa_async.simulator import Fault, SimulatedWorkflow, Simulator
 
@@ -44,9 +46,9 @@ class Service:
     async def told(self):
         return json.loads(await self._process.stdout.readline())
 
-    async def kill(self):
-        self._process.kill()
-        await self._process.wait()
+    async def end(self, how=signal.SIGKILL):
+        self._process.send_signal(how)
+        return await self._process.wait()
 
 
 @asynccontextmanager
@@ -63,19 +65,20 @@ async def lived(engine, platform, journal):
         yield service
     finally:
         if process.returncode is None:
-            await service.kill()
+            await service.end()
 
 
 async def until_journaled(journal, state):
-    while True:
-        entries = list(read_entries(journal)) if journal.exists() else []
-        if any(entry.state is state for entry in entries):
-            return
+    """Wait until the journal, which is the service's, has a key in that state."""
+    seen = set()
+    while state not in seen:
         await asyncio.sleep(0.05)
+        with contextlib.suppress(JournalError):  # it is being made
+            seen = {entry.state for entry in read_entries(journal)}
 
 
-async def first_life(engine, platform, journal, *, until):
-    """Have a run started, and kill the service when the journal is that far."""
+async def first_life(engine, platform, journal, *, until, how=signal.SIGKILL):
+    """Have a run started, and end the service when the journal is that far."""
     async with (
         lived(engine, platform, journal) as service,
         asyncio.TaskGroup() as tasks,
@@ -85,7 +88,7 @@ async def first_life(engine, platform, journal, *, until):
         if until is EntryState.INTENDED:
             while not platform.faults.calls["execute"]:  # noqa: ASYNC110 - elsewhere
                 await asyncio.sleep(0.01)
-        await service.kill()
+        await service.end(how)
         asking.cancel()  # by APScheduler there is nobody to ask: a clock does
 
 
@@ -105,12 +108,13 @@ def play(test, **workflow):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_run_that_goes_on_is_taken_up_at_the_next_start(engine, tmp_path):
+def test_a_run_that_goes_on_is_taken_up_at_the_next_start(engine, how, tmp_path):
     journal = tmp_path / "runs.journal"
 
     async def test(platform):
-        await first_life(engine, platform, journal, until=EntryState.STARTED)
+        await first_life(engine, platform, journal, until=EntryState.STARTED, how=how)
         async with lived(engine, platform, journal) as service:
             again = await service.told()
             if engine == "APScheduler":  # the fire that it was at comes again, too
@@ -123,7 +127,7 @@ def test_a_run_that_goes_on_is_taken_up_at_the_next_start(engine, tmp_path):
         assert again["key"].startswith(KEY)
         assert again["run"] == answer == execution.run_id
 
-    play(test, duration=2.0)
+    play(test, duration=4.0)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
