@@ -123,7 +123,7 @@ def taskiq(session: nox.Session) -> None:
 
 @nox.session
 def airflow(session: nox.Session) -> None:
-    """Airflow itself against the simulator, and the types of what needs it; minutes."""
+    """Airflow itself against the simulator; ten minutes, with `-- --short` four."""
     install(session, "types", "-e", ".[airflow,cli]")
     here, place = Path.cwd(), Path(session.create_tmp()).resolve()
     ours = Path("dpa_async", "integrations", "airflow")
