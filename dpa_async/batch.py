@@ -138,7 +138,9 @@ class Batch(AsyncIterator[RunOutcome]):
         if self._feeder is None and not self._owner.closed:
             runner = self._runner = self._get_runner()
             runner.adopt(self)
-            self._feeder = self._owner.spawn(self._feed(runner))
+            # In the context of who made it, whoever iterates first.
+            context = self.context.copy()
+            self._feeder = self._owner.spawn(self._feed(runner), context=context)
             self._feeder.add_done_callback(self._done)
 
     async def _finish(self) -> None:

@@ -5,12 +5,14 @@
 
 Observers are plain callables. They are called on the event loop, so they must be quick;
 one that raises harms nobody. `log` is one of them: `Runner(client, observers=[log])`.
+A look that is out when the last waiter leaves is told all the same, after `Detached`.
 What single requests do is told by the client: `DPAClient(settings, observers=[…])` is
 called with each `Exchanged`.
 
 Each run has a context of its own (`contextvars`), a copy of that of whoever wanted it:
 `Queued` and `Attached` are told in it, and its execute, its looks and the reading of
 its outputs go on in it. So what an observer sets there is there for all of these.
+`Run.status()` alone looks in its caller's.
 """
 
 import asyncio
@@ -39,10 +41,17 @@ class Queued:
 
 @frozen
 class Submitted:
-    """The platform answered an execute: from here on the run has a reference."""
+    """The platform answered an execute: from here on the run has a reference.
+
+    Attributes:
+        key: The request's.
+        ref: Which run.
+        seconds: How long ago the execute left; None where that is not known.
+    """
 
     key: str
     ref: RunRef
+    seconds: float | None = None
 
 
 @frozen
@@ -104,8 +113,8 @@ class Ended:
         status: `SUCCEEDED` or `FAILED`.
         at: When that was seen.
         lag: Seconds for which it may have been over by then, at most: since a callback
-            told, or else since the last look or list that showed it running. None where
-            nothing did.
+            told, or else since the last look or list that showed it running, or else
+            since its execute was answered. None where nothing of that is known.
     """
 
     ref: RunRef
@@ -253,7 +262,7 @@ def tell(observers: list[Callable[[_E], None]], event: _E) -> None:
             observer(event)
         # It is plain code, called: a CancelledError out of it cancels nobody.
         except (Exception, asyncio.CancelledError):  # noqa: BLE001
-            observers.remove(observer)
+            observers[:] = (other for other in observers if other is not observer)
             _log.exception("an observer raised, and is told nothing more")
 
 

@@ -44,23 +44,37 @@ class OpenRuns:
         return ref in self._open or ref in self._ended
 
     def start(self, order: Order, accepted: Accepted) -> Run:
-        """Make a run of an execute's answer."""
-        previous = self._latest.get(order.workflow_id)
-        if previous is not None:
-            previous.superseded()  # the platform has just told that it is over
-            self._forget(previous.ref)
-        run = Run(
-            self._here,
-            accepted.ref,
-            key=order.submission.key,
-            submitted_at=accepted.at,
-            wants_outputs=order.outputs,
-            alarm=accepted.tracked if self._here.has_alarms else None,
-            beginning=accepted.beginning,
-            context=order.context,
-        )
-        self._here.announce(Submitted, order.submission.key, run.ref)
+        """Make a run of an execute's answer; or of what was found where that was lost.
+
+        Somebody may wait for what was found already: that is the run, then.
+        """
+        key = order.submission.key
+        alarm = accepted.tracked if self._here.has_alarms else None
+        run = self._open.get(accepted.ref)
+        if run is not None and run.key in {None, key}:
+            run.belongs_to(key, accepted.at, order.context)
+            run.expect(alarm)
+        else:
+            self._end_latest(order.workflow_id)
+            run = Run(
+                self._here,
+                accepted.ref,
+                key=key,
+                submitted_at=accepted.at,
+                wants_outputs=order.outputs,
+                alarm=alarm,
+                beginning=accepted.beginning,
+                context=order.context,
+            )
+        self._here.announce(Submitted, key, run.ref, order.departure.age())
         return self._keep(run)
+
+    def _end_latest(self, workflow_id: str) -> None:
+        """Let go of a workflow's latest run: the platform has just told it is over."""
+        previous = self._latest.get(workflow_id)
+        if previous is not None:
+            previous.superseded()
+            self._forget(previous.ref)
 
     def attach(self, ref: RunRef) -> Run:
         """Give the run of a reference."""
@@ -130,7 +144,7 @@ class OpenRuns:
     def close(self) -> None:
         """Expect no callbacks any more, and let go of what nobody waited for."""
         for run in self._open.values():
-            run.expect_no_alarm()
+            run.expect(None)
             run.left()
 
     def _keep(self, run: Run) -> Run:

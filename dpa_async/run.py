@@ -94,9 +94,8 @@ class Run:
         self._context = context
         # There until the end: who is over needs no timer, and is no cycle.
         self._wait: Wait | None = Wait(here.watch, self, beginning)
-        self._alarm = alarm
-        if alarm is not None:
-            alarm.bind(partial(self._wait.wake, "callback"))
+        self._alarm: Alarm | None = None
+        self.expect(alarm)
 
     @classmethod
     def over(cls, here: Surroundings, result: RunResult) -> Self:
@@ -291,6 +290,8 @@ class Run:
             # Not repeated where it fails: the schedule does that.
             status = await self._here.client.get_run_status(self.ref, repeat=False)
         except DPAError as error:
+            if self.ended:  # another look was faster, and saw the end
+                return self._status
             announce(Looked, self.ref, None, why)
             error.about(ref=self.ref)
             raise
@@ -311,27 +312,32 @@ class Run:
         self._here.announce(Ended, self.ref, status, self._ended_at, lag)
         if wait is not None:
             wait.end(status)
-        self.expect_no_alarm()
+        self.expect(None)
         self._here.on_end(self.ref)
 
     def superseded(self) -> None:
         """Take note that its workflow was executed again: so this run is over."""
-        self.expect_no_alarm()
+        self.expect(None)
         if self._wait is not None and self._wait.is_awaited:
             self._wait.wake("schedule")
         else:
             self.left()
 
-    def expect_no_alarm(self) -> None:
-        """Let nothing wake it any more."""
+    def expect(self, alarm: Alarm | None) -> None:
+        """Have this alarm wake it from now on, or none."""
         if self._alarm is not None:
             self._alarm.close()
-            self._alarm = None
+        self._alarm = alarm
+        if alarm is not None and self._wait is not None:
+            alarm.bind(partial(self._wait.wake, "callback"))
 
-    def belongs_to(self, key: str, submitted_at: datetime | None) -> None:
+    def belongs_to(
+        self, key: str, submitted_at: datetime | None, context: Context | None = None
+    ) -> None:
         """Take note whose run it is, where that was not known: its end is journaled."""
         self.key = self.key or key
         self._submitted_at = self._submitted_at or submitted_at
+        self._context = context if self._context is None else self._context
 
     async def journal_start(self) -> None:
         """See that it is found again by its key, whatever becomes of this process.

@@ -14,7 +14,12 @@ from functools import partial
 from typing_extensions import override
 
 from dpa_async.attempt import Attempt, busy
-from dpa_async.errors import DPAError, NotStartedError, SubmissionError
+from dpa_async.errors import (
+    DPAError,
+    NotStartedError,
+    SubmissionError,
+    SubmissionUncertainError,
+)
 from dpa_async.events import Queued, Unqueued
 from dpa_async.listing import Listing
 from dpa_async.open_runs import OpenRuns
@@ -192,7 +197,8 @@ class Starter:
         if latest is None or latest.ended or entry.order.if_busy == "fail":
             self._is_ready(entry)
             return
-        entry.blocked_by = latest.end()
+        # In its context: it may be the only one who waits for that run.
+        entry.blocked_by = entry.order.context.run(latest.end)
         entry.blocked_by.add_done_callback(lambda _: self._is_ready(entry))
 
     def _is_ready(self, entry: _Entry) -> None:
@@ -258,17 +264,17 @@ class Starter:
 
     def _done(self, entry: _Entry, task: "asyncio.Task[Start]") -> None:
         self._free_slot(entry)
-        self._leave_lane(entry)
         if entry.timer is not None:
             entry.timer.cancel()
         if entry.done():
-            return
-        if task.cancelled():
+            pass
+        elif task.cancelled():
             entry.set_result(_closed(entry))
         elif (bug := task.exception()) is not None:
             entry.set_exception(bug)
         else:
             entry.set_result(task.result())
+        self._leave_lane(entry)
 
     def _leave_lane(self, entry: _Entry) -> None:
         lane = self._lanes.get(entry.order.workflow_id, {})
@@ -288,10 +294,12 @@ class Starter:
 
 def _problem(entry: _Entry) -> str | None:
     """Name the error of a request that is over; None: it has none, but a run."""
-    over: asyncio.Future[Start] = entry if entry.task is None else entry.task
-    if over.cancelled():
+    over: asyncio.Future[Start] = entry.task or entry
+    if over.cancelled():  # by whoever told the waiter why, or by the waiter
+        over = entry
+    problem = _closed(entry) if over.cancelled() else over.exception() or over.result()
+    if over.cancelled() and not isinstance(problem, SubmissionUncertainError):
         return asyncio.CancelledError.__name__
-    problem = over.exception() or over.result()
     return type(problem).__name__ if isinstance(problem, Exception) else None
 
 

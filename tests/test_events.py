@@ -7,9 +7,11 @@ import pytest
 from scenes import called_back, journaled, lives
 
 from dpa_async import (
+    NotStartedError,
     RunError,
     Runner,
     RunRequest,
+    SubmissionError,
     SubmissionUncertainError,
     WaitPolicy,
     run_and_wait,
@@ -211,3 +213,145 @@ def test_the_lag_of_a_run_that_calls_back_counts_from_then(in_memory):
         assert 0 <= ended.lag < 0.5
 
     called_back(test, SimulatedWorkflow("wf", duration=30.0), observers=[told.append])
+
+
+def test_a_callback_whose_look_fails_is_not_forgotten():
+    told = []
+
+    async def test(platform, runner):
+        platform.faults.add("callback", Fault.answer_lost())  # so it comes four times
+        platform.faults.add("getProcessRunStatus", Fault.http_status(503), first=8)
+        await run_and_wait(runner, "wf")
+        (run,) = platform.platform.executions("wf")
+        (ended,) = (e for e in told if isinstance(e, Ended))
+        late = platform.now() - run.ends_at
+        assert 1 < late < 60  # it was not left to the safety's look
+        assert ended.lag == pytest.approx(late, abs=0.5)  # since the first callback
+        assert [e.why for e in told if isinstance(e, Looked)][-1] == "callback"
+
+    called_back(test, SimulatedWorkflow("wf", duration=30.0), observers=[told.append])
+
+
+async def a_deadline_while_somebody_else_runs_it(platform, runner):
+    platform.platform.execute_as_other_user("wf", platform.now())
+    await runner.start("wf", key="k", timeout=5)
+
+
+async def a_deadline_while_the_connection_is_refused(platform, runner):
+    platform.faults.add("execute", Fault.refused())
+    await runner.start("wf", key="k", timeout=5)
+
+
+async def a_deadline_while_proof_is_waited_for(platform, runner):
+    platform.faults.add("execute", Fault.answer_lost())
+    await runner.start("wf", key="k", timeout=5, on_uncertain="wait")
+
+
+async def the_runner_is_closed_while_the_post_is_out(platform, runner):
+    platform.faults.add("execute", Fault.slow_answer(20.0))
+    starting = asyncio.create_task(runner.start("wf", key="k"))
+    await asyncio.sleep(1)
+    await runner.aclose()
+    await starting
+
+
+async def the_runner_is_closed_while_somebody_else_runs_it(platform, runner):
+    platform.platform.execute_as_other_user("wf", platform.now())
+    starting = asyncio.create_task(runner.start("wf", key="k"))
+    await asyncio.sleep(1)
+    await runner.aclose()
+    await starting
+
+
+@pytest.mark.parametrize(
+    ("scene", "raised"),
+    [
+        (a_deadline_while_somebody_else_runs_it, NotStartedError),
+        (a_deadline_while_the_connection_is_refused, NotStartedError),
+        (a_deadline_while_proof_is_waited_for, SubmissionUncertainError),
+        (the_runner_is_closed_while_the_post_is_out, SubmissionUncertainError),
+        (the_runner_is_closed_while_somebody_else_runs_it, SubmissionError),
+    ],
+)
+def test_what_leaves_its_lane_is_told_with_what_is_raised(in_memory, scene, raised):
+    async def test(platform, client):
+        told = []
+        async with Runner(client, observers=[told.append]) as runner:
+            with pytest.raises(raised):
+                await scene(platform, runner)
+        (problem,) = (e.problem for e in told if isinstance(e, Unqueued))
+        assert problem == raised.__name__
+
+    in_memory(test, SimulatedWorkflow("wf", duration=60.0))
+
+
+def test_a_waiter_that_leaves_while_its_post_is_out_leaves_a_doubt(in_memory):
+    async def test(platform, client):
+        told = []
+        platform.faults.add("execute", Fault.slow_answer(20.0))
+        async with Runner(client, observers=[told.append]) as runner:
+            starting = asyncio.create_task(runner.start("wf", key="k"))
+            await asyncio.sleep(1)
+            starting.cancel()
+        assert told[-1] == Unqueued("k", "wf", "SubmissionUncertainError")
+
+    in_memory(test, SimulatedWorkflow("wf", duration=60.0))
+
+
+def test_an_older_look_that_fails_tells_nothing_of_a_run_that_is_over(in_memory):
+    async def test(platform, client):
+        told = []
+        async with Runner(client, observers=[told.append]) as runner:
+            run = await runner.start("wf")
+            await asyncio.sleep(10)
+            platform.faults.add("getProcessRunStatus", Fault.stall(), calls={1})
+            hanging = asyncio.create_task(run.status())
+            await asyncio.sleep(1)
+            result = await run
+            assert await hanging is result.status
+        assert all(event.status for event in told if isinstance(event, Looked))
+
+    in_memory(test, SimulatedWorkflow("wf", duration=5.0))
+
+
+def test_an_observer_that_raises_within_another_event_harms_nobody(in_memory):
+    async def test(platform, client):
+        waiting = []
+
+        def broken(event):
+            if isinstance(event, Looked) and waiting:
+                waiting.pop().cancel()  # whereupon the run is let go of
+            assert not isinstance(event, Looked | Detached)
+
+        async with Runner(client, observers=[broken]) as runner:
+            run = await runner.start("wf")
+            waiting.append(run.end())
+            assert not (await run.status()).ended
+            assert (await run).status.ended
+
+    in_memory(test, SimulatedWorkflow("wf", duration=5.0))
+
+
+def test_of_observers_that_are_equal_only_the_one_that_raises_is_left_out(in_memory):
+    class Observer:
+        def __init__(self, *, works):
+            self.works = works
+            self.told = []
+
+        def __eq__(self, other):
+            return isinstance(other, Observer)
+
+        __hash__ = None
+
+        def __call__(self, event):
+            self.told.append(event)
+            assert self.works
+
+    async def test(platform, client):
+        good, bad = Observer(works=True), Observer(works=False)
+        async with Runner(client, observers=[good, bad]) as runner:
+            await run_and_wait(runner, "wf")
+        assert len(bad.told) == 1
+        assert len(good.told) > 3
+
+    in_memory(test)

@@ -76,6 +76,38 @@ def test_so_do_the_runs_of_a_batch():
     marked(test, SimulatedWorkflow("a", duration=5))
 
 
+def test_a_batch_is_whose_it_was_made_whoever_iterates():
+    async def test(runner, seen):
+        mark.set("who made it")
+        batch = run_many(runner, [RunRequest("a", key="1")])
+        mark.set("who iterates")
+        async for outcome in batch:
+            assert outcome.error is None
+        assert seen["execute"] == {"1 of who made it"}
+
+    marked(test, SimulatedWorkflow("a", duration=5))
+
+
+def test_a_run_that_a_lane_waits_for_is_looked_at_for_who_waits():
+    async def test(runner, seen):
+        with pytest.raises(TimeoutError):
+            await run_and_wait(runner, "a", key="let go of", timeout=2)
+
+        async def ask(name):
+            mark.set(name)
+            await runner.start("a", key=name)
+
+        first, second = (asyncio.create_task(ask(name)) for name in ("one", "two"))
+        await asyncio.sleep(1)
+        seen["getProcessRunStatus"].clear()
+        mark.set("who cancels")
+        first.cancel()  # so that the second one waits for the run, in its own name
+        await second
+        assert seen["getProcessRunStatus"] == {"a of two of two"}
+
+    marked(test, SimulatedWorkflow("a", duration=30))
+
+
 def test_a_run_is_waited_for_in_the_context_of_who_attached_first():
     async def test(runner, seen):
         ref = (await runner.start("a", key="left")).ref

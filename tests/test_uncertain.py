@@ -315,3 +315,27 @@ def test_what_was_expected_is_forgotten_at_the_end():
         assert len(expectations) == 0
 
     called_back(test, duration=3.0)
+
+
+def test_what_was_found_and_attached_to_before_the_verdict_is_one_run(in_memory):
+    async def test(platform, client):
+        told = []
+        platform.faults.add("execute", Fault.answer_lost(), calls={1})
+        async with Runner(client, observers=[told.append]) as runner:
+            starting = asyncio.create_task(
+                runner.start("wf", key="k", on_uncertain="wait")
+            )
+            await asyncio.sleep(3)
+            (doubt,) = (e.submission for e in told if isinstance(e, Uncertain))
+            (execution,) = platform.platform.executions("wf")
+            found = runner.attach(RunRef(platform.url, "wf", execution.run_id))
+            waiting = asyncio.create_task(found.result())
+            await asyncio.sleep(1)
+            await runner.settle(doubt, ran=found.ref)
+            assert await starting is found
+            assert found.key == "k"
+            await waiting
+        kinds = [type(event).__name__ for event in told]
+        assert kinds.count("Submitted") == kinds.count("Ended") == 1
+
+    in_memory(test, SimulatedWorkflow("wf", duration=60.0))

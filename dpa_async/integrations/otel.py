@@ -12,8 +12,10 @@ The extra is `dpa-async[otel]`.
 """
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 
 from attrs import define
 from opentelemetry import context, metrics, trace
@@ -41,9 +43,9 @@ from dpa_async.events import (
     Uncertain,
     Unqueued,
 )
-from dpa_async.models import RunRef, RunStatus
+from dpa_async.models import RunRef, RunStatus, Submission
 
-_REMEMBERED = 10_000
+_REMEMBERED = 20_000
 _SCOPE = "dpa_async"
 
 # Bounds of histograms: seconds, but for looks.
@@ -55,6 +57,8 @@ _LOOKS = (1, 2, 3, 5, 8, 13, 20, 50, 100, 1_000)
 _TRACEPARENT = "traceparent"
 _GIVEN_UP = asyncio.CancelledError.__name__
 
+_log = logging.getLogger("dpa_async")
+
 
 @define
 class _Followed:
@@ -63,17 +67,16 @@ class _Followed:
     Attributes:
         span: Its span, under way.
         workflow_id: Its workflow.
-        since: The loop's time when it was queued or attached to; when it is submitted,
-            of that.
-        is_ours: Whether it was started here, so that it is known for how long it runs.
+        queued_at: The loop's time when it was queued or attached to.
+        left_at: The loop's time when its execute left here; None: that is not known.
         looks: Looks so far.
         why: What the latest look was taken for.
     """
 
     span: Span
     workflow_id: str
-    since: float
-    is_ours: bool = False
+    queued_at: float
+    left_at: float | None = None
     looks: int = 0
     why: str = "asked"
 
@@ -107,10 +110,10 @@ class _Instruments:
             "dpa.token.renewals", "{renewal}", "Tries to get a token, by outcome"
         )
         self.queue_wait = self._histogram(
-            "dpa.queue.wait", "s", "From the queue to the execute's answer", _RUNS
+            "dpa.queue.wait", "s", "From the queue to the execute's departure", _RUNS
         )
         self.duration = self._histogram(
-            "dpa.run.duration", "s", "From the execute's answer to the end seen", _RUNS
+            "dpa.run.duration", "s", "From the execute's departure to the end", _RUNS
         )
         self.lag = self._histogram(
             "dpa.run.lag", "s", "How late the end was seen, at most", _LAGS
@@ -131,7 +134,7 @@ class _Instruments:
 
 
 class _Memory:
-    """Remembers the spans of runs, by reference and by key, as links to them.
+    """Remembers the spans of runs by reference, those of doubts by key: to link to.
 
     Args:
         shared: Where; None: here, the latest.
@@ -142,25 +145,38 @@ class _Memory:
         self._most = _REMEMBERED if shared is None else None
         self._format = TraceContextTextMapPropagator()
 
-    def remember(self, name: object, span: Span) -> None:
+    def remember(self, name: str, span: Span) -> None:
         """Remember a span; one that no SDK made is nothing to link to."""
         carrier: dict[str, str] = {}
         self._format.inject(carrier, trace.set_span_in_context(span))
         if not carrier:
             return
-        self._contexts.pop(str(name), None)  # the newest are at the end
-        self._contexts[str(name)] = carrier[_TRACEPARENT]
-        if self._most is not None and len(self._contexts) > self._most:
-            del self._contexts[next(iter(self._contexts))]
+        with self._usable():
+            self._contexts.pop(name, None)  # the newest are at the end
+            self._contexts[name] = carrier[_TRACEPARENT]
+            if self._most is not None and len(self._contexts) > self._most:
+                del self._contexts[next(iter(self._contexts))]
 
-    def links(self, *names: object) -> list[Link]:
-        """Give links to the spans of these names, each once."""
-        texts = dict.fromkeys(self._contexts.get(str(name), "") for name in names)
-        return [Link(self._parsed(text)) for text in texts if text]
+    def links(self, *names: str) -> list[Link]:
+        """Give a link to the span of the first of these names that is remembered."""
+        with self._usable():
+            for name in names:
+                if text := self._contexts.get(name):
+                    return [Link(self._parsed(text))]
+        return []
 
     def _parsed(self, text: str) -> SpanContext:
         extracted = self._format.extract({_TRACEPARENT: text}, context.Context())
         return trace.get_current_span(extracted).get_span_context()
+
+    @contextmanager
+    def _usable(self) -> Generator[None]:
+        """Go on without, where what is shared is not to be had."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - a disk, a network: it is somebody else's
+            _log.exception("the memory of spans raised: from now on there are no links")
+            self._contexts, self._most = {}, _REMEMBERED
 
 
 class Telemetry:
@@ -171,16 +187,17 @@ class Telemetry:
     span of whoever wanted it, and all that the run asks the platform for happens within
     it. It has a link to the span that the run had before, where that is remembered. No
     URL, parameter, output, token or secret is in any attribute; requests' keys are.
+    Each runner has one of its own.
 
     Args:
         tracer_provider: Where spans come from; None: the application's.
         meter_provider: Where metrics come from; None: the application's.
         by_workflow: Whether the metrics of runs have their workflow's id: so many time
             series more.
-        memory: Where the span of a run is remembered, as text by reference and by key,
-            so that who takes the run up again links to it: other processes too, where
-            they share it. It is asked on the event loop, and must not raise anything
-            but `KeyError`. None: the latest 10,000 of this process.
+        memory: Where the span of a run is remembered, as text by its reference, and
+            that of a doubt by its key, so that who takes it up again links to it: other
+            processes too, where they share it. It is asked on the event loop; one that
+            raises is asked no more. None: the latest 20,000 of this process.
     """
 
     def __init__(
@@ -195,7 +212,8 @@ class Telemetry:
         self._instruments = _Instruments(meter_provider)
         self._by_workflow = by_workflow
         self._memory = _Memory(memory)
-        self._queued: dict[str, deque[_Followed]] = {}  # a key can be there twice
+        # By workflow and key. Without a journal one can be there twice.
+        self._queued: dict[tuple[str, str], deque[_Followed]] = {}
         self._runs: dict[RunRef, _Followed] = {}
 
     def __call__(self, event: RunEvent | Exchanged) -> None:
@@ -217,16 +235,15 @@ class Telemetry:
     def _began(self, event: RunEvent | Exchanged) -> None:
         match event:
             case Queued(key=key, workflow_id=workflow_id):
-                queued = self._follow(workflow_id, {"dpa.key": key})
-                self._queued.setdefault(key, deque()).append(queued)
-            case Submitted(key=key, ref=ref) if key in self._queued:
-                self._submitted(self._unqueue(key), ref, key)
-            case Uncertain(submission=submission) if submission.key in self._queued:
-                span = self._queued[submission.key][0].span
-                span.add_event("uncertain")
-                self._memory.remember(submission.key, span)
-            case Unqueued(key=key, problem=problem) if key in self._queued:
-                self._unqueued(self._unqueue(key), problem)
+                links = self._memory.links(_named(workflow_id, key))
+                queued = self._follow(workflow_id, {"dpa.key": _shown(key)}, links)
+                self._queued.setdefault((workflow_id, key), deque()).append(queued)
+            case Submitted(key=key, ref=ref):
+                self._submitted(self._unqueued(ref.workflow_id, key), event)
+            case Uncertain(submission=doubt):
+                self._doubted(doubt)
+            case Unqueued(key=key, workflow_id=workflow_id, problem=problem):
+                self._left_lane(self._unqueued(workflow_id, key), problem)
             case Attached(ref=ref, key=key) if ref not in self._runs:
                 self._attached(ref, key)
             case _:
@@ -248,25 +265,39 @@ class Telemetry:
         _ = context.attach(trace.set_span_in_context(span))
         return _Followed(span, workflow_id, _now())
 
-    def _unqueue(self, key: str) -> _Followed:
-        """Give who waited longest under a key."""
-        waiting = self._queued[key]
+    def _unqueued(self, workflow_id: str, key: str) -> _Followed | None:
+        """Give who waited longest under a key; None: nobody that is followed."""
+        waiting = self._queued.get((workflow_id, key))
+        if waiting is None:
+            return None
         followed = waiting.popleft()
         if not waiting:
-            del self._queued[key]
+            del self._queued[workflow_id, key]
         return followed
 
-    def _submitted(self, followed: _Followed, ref: RunRef, key: str) -> None:
+    def _submitted(self, followed: _Followed | None, event: Submitted) -> None:
+        if followed is None:
+            return
         attributes = self._of(followed)
         self._instruments.submissions.add(1, {"dpa.outcome": "started", **attributes})
-        self._instruments.queue_wait.record(_now() - followed.since, attributes)
-        followed.since, followed.is_ours = _now(), True
-        followed.span.set_attributes(_naming(ref))
+        if event.seconds is not None:
+            followed.left_at = _now() - event.seconds
+            waited = followed.left_at - followed.queued_at
+            self._instruments.queue_wait.record(waited, attributes)
+        followed.span.set_attributes(_naming(event.ref))
         followed.span.add_event("submitted")
-        self._memory.remember(key, followed.span)
-        self._keep(ref, followed)
+        self._keep(event.ref, followed)
 
-    def _unqueued(self, followed: _Followed, problem: str | None) -> None:
+    def _doubted(self, doubt: Submission) -> None:
+        waiting = self._queued.get((doubt.workflow_id, doubt.key))
+        if waiting is not None:
+            waiting[0].span.add_event("uncertain")
+            name = _named(doubt.workflow_id, doubt.key)
+            self._memory.remember(name, waiting[0].span)
+
+    def _left_lane(self, followed: _Followed | None, problem: str | None) -> None:
+        if followed is None:
+            return
         attributes = {"dpa.outcome": problem or "has a run", **self._of(followed)}
         self._instruments.submissions.add(1, attributes)
         if problem is not None and problem != _GIVEN_UP:
@@ -275,14 +306,20 @@ class Telemetry:
         followed.span.end()
 
     def _attached(self, ref: RunRef, key: str | None) -> None:
-        names = _naming(ref) if key is None else {**_naming(ref), "dpa.key": key}
-        links = self._memory.links(ref, ref if key is None else key)
-        followed = self._follow(ref.workflow_id, names, links)
+        names, attributes = [str(ref)], _naming(ref)
+        if key is not None:
+            names.append(_named(ref.workflow_id, key))
+            attributes = {**attributes, "dpa.key": _shown(key)}
+        links = self._memory.links(*names)
+        followed = self._follow(ref.workflow_id, attributes, links)
         followed.span.add_event("attached")
         self._keep(ref, followed)
 
     def _keep(self, ref: RunRef, followed: _Followed) -> None:
-        self._memory.remember(ref, followed.span)
+        """Follow a run; whoever followed it before does not any more."""
+        if ref in self._runs:
+            self._left(self._runs.pop(ref))
+        self._memory.remember(str(ref), followed.span)
         self._runs[ref] = followed
         self._instruments.in_flight.add(1, self._of(followed))
 
@@ -291,8 +328,8 @@ class Telemetry:
         if event.status is RunStatus.FAILED:
             followed.span.set_status(StatusCode.ERROR, "the run failed")
         followed.span.set_attribute("dpa.run.status", event.status.name)
-        if followed.is_ours:
-            self._instruments.duration.record(_now() - followed.since, attributes)
+        if followed.left_at is not None:
+            self._instruments.duration.record(_now() - followed.left_at, attributes)
         self._instruments.looks.record(followed.looks, attributes)
         if event.lag is not None:
             told_by = {"dpa.look.reason": followed.why, **attributes}
@@ -318,7 +355,9 @@ class Telemetry:
         self._instruments.requests.add(1, attributes)
         if event.seconds is not None:
             self._instruments.request_time.record(event.seconds, attributes)
-        if event.operation == "token":
+        # Of two requests: where the first one fails there is no second.
+        failed_early = event.operation == "authorize" and event.how != "answered"
+        if event.operation == "token" or failed_early:
             self._instruments.renewals.add(1, {"dpa.outcome": event.how})
 
     def _of(self, followed: _Followed) -> Mapping[str, str]:
@@ -333,3 +372,13 @@ def _now() -> float:
 
 def _naming(ref: RunRef) -> Mapping[str, str]:
     return {"dpa.platform": ref.origin, "dpa.run.id": ref.run_id}
+
+
+def _named(workflow_id: str, key: str) -> str:
+    """Name a doubt: keys of two journals may be the same."""
+    return f"{workflow_id} {_shown(key)}"
+
+
+def _shown(key: str) -> str:
+    """Give a key as text that can be sent: a lone surrogate cannot."""
+    return key.encode("utf-8", "backslashreplace").decode()

@@ -30,6 +30,10 @@ def log_resumed(outcome: RunOutcome) -> None:
         _log.error("%s, of an earlier process: %s", outcome.request.key, outcome.error)
 
 
+def _kept_for_each_start(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    return tuple(observers)
+
+
 @define(eq=False)
 class RunnerService:
     """One client and one runner for the life of a service, made inside its event loop.
@@ -47,7 +51,9 @@ class RunnerService:
     _journal: Callable[[], AbstractAsyncContextManager[Journal]] | None = field(
         default=None, kw_only=True
     )
-    _observers: Iterable[Observer] = field(default=(), kw_only=True, converter=tuple)
+    _observers: Iterable[Observer] = field(
+        default=(), kw_only=True, converter=_kept_for_each_start
+    )
     _on_resumed: Callable[[RunOutcome], object] = field(
         default=log_resumed, kw_only=True
     )

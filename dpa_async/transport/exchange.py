@@ -96,6 +96,12 @@ class Departure:
     take_back: Callable[[], Awaitable[None]] | None = None
     held_for: Callable[[int | None], Request] | None = None
 
+    def age(self) -> float | None:
+        """Give the seconds since the head left the last time; None: it did not."""
+        if self.left_on is None:
+            return None
+        return asyncio.get_running_loop().time() - self.left_on
+
     def longest_hold(self, wanted: float) -> int | None:
         """Give the seconds for which an answer can be held now; None: not at all."""
         hold = math.ceil(wanted)

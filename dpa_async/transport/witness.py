@@ -24,13 +24,10 @@ def witnessed(
     Where no token was to be had there was no try; nor where whoever waited was
     cancelled before the request left.
     """
-    clock = asyncio.get_running_loop().time
     departure.left_on = None
 
     def told(how: How, code: int | None = None) -> None:
-        left_on = departure.left_on
-        seconds = None if left_on is None else clock() - left_on
-        tell(observers, Exchanged(request.operation, how, seconds, code))
+        tell(observers, Exchanged(request.operation, how, departure.age(), code))
 
     try:
         yield

@@ -156,8 +156,7 @@ class Wait:
             self._silent_since = None
             since = self._running_at if self._due is None else self._due
             patience = max(self._watch.policy.first_look, _AT_ONCE)
-            if asyncio.get_running_loop().time() > since + patience:
-                self._informative = False
+            self._informative &= asyncio.get_running_loop().time() <= since + patience
             self._watch.add(self)
             self._sleep()
         else:
@@ -197,10 +196,10 @@ class Wait:
         At most once a second, however often it is said; where nobody waits now, as soon
         as somebody does.
         """
-        self._alarm = why
         now = asyncio.get_running_loop().time()
-        if why == "callback":  # it was running until then
+        if why == "callback" and self._alarm != why:  # it was running until then
             self._running_at = now
+        self._alarm = why
         soonest = max(self._looked_at + _BETWEEN_ALARMS, now)
         if self._due is None or soonest < self._due:
             self._sleep_until(soonest)
@@ -227,8 +226,7 @@ class Wait:
 
     def rely_on_itself(self, *, only_young: bool = False) -> None:
         """Be looked at by its own schedule again: no list watches over it any more."""
-        left_to = self._trust
-        if left_to is _Trust.ITSELF or (only_young and left_to is _LISTS):
+        if self._trust is _Trust.ITSELF or (only_young and self._trust is _LISTS):
             return
         self._trust = _Trust.ITSELF
         if self._started_at is not None:  # as far as the schedule would be by now
@@ -282,8 +280,7 @@ class Wait:
         except ConfigurationError as error:  # no look can ever succeed
             return error.about(ref=self._run.ref)
         except DPAError as error:
-            self._intervals = self._own_intervals()  # a plan counts on its looks
-            return self._unreachable(error)
+            return self._unreachable(error, why)
         self._silent_since = None
         self._watch.took(asyncio.get_running_loop().time() - self._looked_at)
         if status.ended:
@@ -298,7 +295,10 @@ class Wait:
             return RunSuspendedError(self._run.ref, words)
         return None
 
-    def _unreachable(self, error: DPAError) -> RunUnreachableError | None:
+    def _unreachable(self, error: DPAError, why: Why) -> RunUnreachableError | None:
+        self._intervals = self._own_intervals()  # a plan counts on its looks
+        if why == "callback":  # none comes again
+            self._alarm = why
         if self._silent_since is None:
             self._silent_since = self._looked_at
         patience = self._watch.policy.max_silence
@@ -345,7 +345,8 @@ class Wait:
         self._steps += 1
         if self._intervals is not None:
             return next_interval(self._intervals)
-        interval = plain_interval(policy, self._steps - 1, has_alarm=self.has_alarm)
+        is_quiet = self.has_alarm and self._alarm is None
+        interval = plain_interval(policy, self._steps - 1, has_alarm=is_quiet)
         if is_first and self._started_at is not None and not self.has_alarm:
             patience = self._watch.patience() - self._elapsed()
             if patience > interval:

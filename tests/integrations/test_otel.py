@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import pairwise
 
 import pytest
 from opentelemetry import trace
@@ -12,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
-from scenes import journaled, lives
+from scenes import called_back, journaled, lives
 
 from dpa_async import (
     DPAClient,
@@ -26,6 +27,7 @@ from dpa_async import (
     run_and_wait,
     run_many,
 )
+from dpa_async.events import Uncertain
 from dpa_async.integrations.otel import Telemetry
 from dpa_async.simulator import Fault, MemorySimulator, SimulatedWorkflow, Simulator
 from dpa_async.simulator.virtual_time import run
@@ -38,6 +40,7 @@ class Seen:
     """What came of it, by the SDK."""
 
     def __init__(self, **options):
+        self.told = []
         self._exporter = InMemorySpanExporter()
         self._reader = InMemoryMetricReader()
         self.tracers = TracerProvider()
@@ -47,6 +50,11 @@ class Seen:
             meter_provider=MeterProvider([self._reader]),
             **options,
         )
+
+    def __call__(self, event):
+        """Observe: what the telemetry is told is kept, too."""
+        self.told.append(event)
+        self.telemetry(event)
 
     @property
     def spans(self):
@@ -84,10 +92,10 @@ class Seen:
         )
 
 
-def watched(test, *workflows, **options):
+def watched(test, *workflows, duration=5.0, **options):
     async def main():
         seen = Seen(**options)
-        platform = MemorySimulator(workflows)
+        platform = MemorySimulator(workflows or None, duration=duration)
         async with DPAClient(
             platform.settings(), backend=platform, observers=[seen.telemetry]
         ) as client:
@@ -98,7 +106,7 @@ def watched(test, *workflows, **options):
 
 
 def runner_of(client, seen, **options):
-    return Runner(client, observers=[seen.telemetry], **options)
+    return Runner(client, observers=[seen], **options)
 
 
 def events_of(span):
@@ -360,3 +368,167 @@ def test_nothing_is_kept_of_what_is_over():
         assert not telemetry._queued
 
     watched(test, SHORT)
+
+
+def linked(span):
+    return [link.context.span_id for link in span.links]
+
+
+def id_of(span):
+    return span.context.span_id
+
+
+def test_a_run_that_is_followed_when_its_doubt_is_settled_has_no_span_left_open():
+    async def test(platform, client, seen):
+        platform.faults.add("execute", Fault.answer_lost(), calls={1})
+        async with runner_of(client, seen) as runner:
+            starting = asyncio.create_task(
+                run_and_wait(runner, "wf", key="k", on_uncertain="wait")
+            )
+            await asyncio.sleep(3)
+            (doubt,) = (e.submission for e in seen.told if isinstance(e, Uncertain))
+            (execution,) = platform.platform.executions("wf")
+            ref = RunRef(platform.url, "wf", execution.run_id)
+            waiting = asyncio.create_task(runner.attach(ref).result())
+            await asyncio.sleep(1)
+            await runner.settle(doubt, ran=ref)
+            await asyncio.gather(starting, waiting)
+        attached, submitted = seen.runs
+        assert events_of(attached)[-1] == "detached"
+        assert events_of(submitted)[:2] == ["uncertain", "submitted"]
+        assert submitted.attributes["dpa.run.status"] == "SUCCEEDED"
+        assert seen.total("dpa.runs.in_flight") == 0
+
+    watched(test, LONG)
+
+
+def test_workflows_that_share_a_key_do_not_share_spans():
+    async def test(platform, client, seen):
+        async with runner_of(client, seen) as runner:
+            before = asyncio.create_task(run_and_wait(runner, "a", key="0"))
+            await asyncio.sleep(0)
+            both = await asyncio.gather(
+                *(run_and_wait(runner, name, key="1") for name in ("a", "b"))
+            )
+            await before
+        for result in both:
+            (span,) = (
+                s
+                for s in seen.runs
+                if s.attributes["dpa.workflow.id"] == result.ref.workflow_id
+                and s.attributes["dpa.key"] == "1"
+            )
+            assert span.attributes["dpa.run.id"] == result.ref.run_id
+
+    watched(test, *(SimulatedWorkflow(name, duration=20.0) for name in "ab"))
+
+
+def test_each_span_links_to_the_one_before_it_and_to_no_other(tmp_path):
+    seen = Seen()
+
+    async def life(platform, name, *workflows):
+        async with journaled(platform, tmp_path / name, observers=[seen]) as (
+            runner,
+            _,
+        ):
+            for workflow_id in workflows:
+                with pytest.raises(TimeoutError):
+                    await run_and_wait(runner, workflow_id, key="1", timeout=0.2)
+
+    async def test(platform):
+        await life(platform, "one", "a", "a", "a")
+        await life(platform, "another", "b")
+        await life(platform, "one", "a")
+
+    lives(test, *(SimulatedWorkflow(name, duration=60.0) for name in "ab"))
+    *of_a, of_b, last = seen.runs
+    assert of_b.attributes["dpa.workflow.id"] == "b"
+    assert linked(of_a[0]) == linked(of_b) == []
+    for before, after in pairwise([*of_a, last]):
+        assert linked(after) == [id_of(before)]
+
+
+def test_a_doubt_that_is_taken_up_again_by_its_key_links_to_itself_before(tmp_path):
+    seen = Seen()
+
+    async def test(platform):
+        platform.faults.add("execute", Fault.answer_lost(), calls={1})
+        async with journaled(platform, tmp_path / "j", observers=[seen]) as (runner, _):
+            for _ in range(2):
+                with pytest.raises(DPAError):
+                    await run_and_wait(runner, "wf", key="k")
+
+    lives(test, SHORT)
+    doubt, again = seen.runs
+    assert linked(again) == [id_of(doubt)]
+
+
+def test_as_many_runs_as_are_remembered_can_be_taken_up_at_once(monkeypatch):
+    monkeypatch.setattr("dpa_async.integrations.otel._REMEMBERED", 80)
+
+    async def test(platform, client, seen):
+        async with runner_of(client, seen) as runner:
+            requests = [RunRequest(f"w{n}", timeout=60) for n in range(80)]
+            refs = [o.error.ref async for o in run_many(runner, requests)]
+            again = [asyncio.ensure_future(runner.attach(ref).result()) for ref in refs]
+            await asyncio.sleep(1)
+        ended = await asyncio.gather(*again, return_exceptions=True)
+        assert all(isinstance(end, RunError) for end in ended)
+        assert [len(span.links) for span in seen.runs] == [0] * 80 + [1] * 80
+
+    watched(test, duration=3_600.0)
+
+
+def test_what_a_run_took_counts_from_when_its_execute_left():
+    seen = Seen()
+
+    async def test(platform, runner):
+        platform.faults.add("execute", Fault.answer_lost(), calls={1})
+        await run_and_wait(runner, "wf", key="k")
+        (duration,) = seen.metric("dpa.run.duration")
+        assert duration.sum == pytest.approx(60.0, abs=1)
+        (waited,) = seen.metric("dpa.queue.wait")
+        assert waited.sum < 1
+
+    called_back(test, LONG, observers=[seen])
+
+
+def test_so_does_what_a_run_took_whose_answer_was_held():
+    async def test(platform, client, seen):
+        async with runner_of(client, seen, wait=WaitPolicy(sync_wait=30)) as runner:
+            await run_and_wait(runner, "wf")
+        (duration,) = seen.metric("dpa.run.duration")
+        assert duration.sum == pytest.approx(5.0, abs=1)
+        (waited,) = seen.metric("dpa.queue.wait")
+        assert waited.sum < 1
+
+    watched(test, SHORT)
+
+
+@pytest.mark.parametrize("step", ["authorize", "token"])
+def test_a_token_that_is_not_to_be_had_is_a_renewal_that_failed(step):
+    async def test(platform, client, seen):
+        platform.faults.add(step, Fault.body_code(998))
+        with pytest.raises(DPAError):
+            await client.list_workflows()
+        assert seen.total("dpa.token.renewals", dpa_outcome="refused") == 1
+
+    watched(test, SHORT)
+
+
+def test_a_memory_that_raises_costs_links_and_nothing_else(caplog):
+    class Full(dict):
+        def __setitem__(self, name, text):
+            raise OSError("the disk is full")
+
+    async def test(platform, client, seen):
+        async with runner_of(client, seen) as runner:
+            for _ in range(3):
+                await run_and_wait(runner, "wf", key="a lone surrogate: \udcff")
+        assert len(seen.runs) == 3
+        assert seen.runs[0].attributes["dpa.key"] == "a lone surrogate: \\udcff"
+        assert seen.total("dpa.runs.in_flight") == 0
+
+    watched(test, SHORT, memory=Full())
+    (record,) = caplog.records
+    assert "no links" in record.message
