@@ -1,10 +1,12 @@
 """Checks of arguments and settings: bad input is told before anything is sent."""
 
+import re
 from types import UnionType
 from typing import NoReturn, TypeGuard
 
 from dpa_async.errors import ConfigurationError
 
+_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _MOST = 1e12  # finite enough for seconds and counts, and for a float
 
 
@@ -52,6 +54,17 @@ def check_type(name: str, value: object, kind: type | UnionType) -> None:
     if not isinstance(value, kind):
         wanted = getattr(kind, "__name__", kind)
         refuse(name, f"is {type(value).__name__}: give {wanted}")
+
+
+def check_path(name: str, value: object, *, such_as: str) -> None:
+    """See that it is a path of a URL that needs no quoting.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    check_type(name, value, str)
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        refuse(name, f"is {value!r}: give one such as {such_as}")
 
 
 def check_count(name: str, value: object) -> None:

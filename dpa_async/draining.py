@@ -12,16 +12,16 @@ import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
-from dpa_async.runner import Runner
+from dpa_async.sharing import Closeable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @asynccontextmanager
 async def draining(
-    runner: Runner, *, signals: Sequence[signal.Signals] = _SIGNALS
+    target: Closeable, *, signals: Sequence[signal.Signals] = _SIGNALS
 ) -> AsyncGenerator[asyncio.Event]:
-    """Have the first of these signals close the runner; the next one does what it did.
+    """Have the first of these signals close a runner; the next one does what it did.
 
     Closing it stops starting, finishes the POSTs that are out (5 s at most, beyond what
     their answers are held), journals them and detaches from what runs. Batches end,
@@ -29,7 +29,7 @@ async def draining(
     call goes on with them later.
 
     Args:
-        runner: What is drained.
+        target: What is drained: a runner, or what has one and closes it.
         signals: What it is drained on.
 
     Yields:
@@ -47,7 +47,7 @@ async def draining(
         for number in signals:
             loop.remove_signal_handler(number)
         told.set()
-        closing.add(loop.create_task(runner.aclose()))
+        closing.add(loop.create_task(target.aclose()))
 
     for number in signals:
         loop.add_signal_handler(number, drain)

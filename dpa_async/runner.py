@@ -314,7 +314,7 @@ class Runner:
             )
             for entry in self._journal.unfinished()
         )
-        return Batch(lambda: self, unfinished)
+        return Batch(lambda: self, unfinished, concurrency=1_000_000)  # all of it
 
     def adopt(self, dependant: Closeable) -> None:
         """Close something, once, before this runner is closed."""

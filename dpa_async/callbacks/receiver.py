@@ -16,14 +16,13 @@ from dpa_async.callbacks.over_aiohttp import answer
 from dpa_async.callbacks.over_asgi import ASGIApp, make_app
 from dpa_async.callbacks.own_server import serve
 from dpa_async.callbacks.verdict import Verdict, judge
-from dpa_async.checks import check_type, refuse
+from dpa_async.checks import check_path, check_type, refuse
 from dpa_async.errors import ConfigurationError
 from dpa_async.settings.urls import checked_base_url
 from dpa_async.wire.callback import Callback
 
 _NONCE_BYTES = 24  # 192 bits
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PLACE = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _LAST_PORT = 65_535
 
 _log = logging.getLogger("dpa_async")
@@ -47,6 +46,9 @@ class CallbackReceiver:
 
     Raises:
         ConfigurationError: An argument cannot be right, or `public_url` is missing.
+
+    Attributes:
+        closed: Whether it has been; it is not opened again.
     """
 
     def __init__(
@@ -58,9 +60,7 @@ class CallbackReceiver:
         path: str = "/dpa/callback",
     ) -> None:
         _check_address(host, port, public_url)
-        check_type("path", path, str)
-        if not _PLACE.fullmatch(path):
-            refuse("path", f"is {path!r}: give one such as /dpa/callback")
+        check_path("path", path, such_as="/dpa/callback")
         self._host = host
         self._port = port
         self._public_url = public_url and checked_base_url(
@@ -71,7 +71,7 @@ class CallbackReceiver:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._mounted = False
         self._listening: contextlib.AsyncExitStack | None = None
-        self._closed = False
+        self.closed = False
         self._asgi = make_app(self._receive)
 
     async def __aenter__(self) -> Self:
@@ -114,16 +114,19 @@ class CallbackReceiver:
         middlewares see the callbacks, and its access log the nonces.
 
         Raises:
-            ConfigurationError: The application has started.
+            ConfigurationError: The application has started, or has a route at `path`.
         """
         check_type("app", app, web.Application)
         if app.frozen:
             refuse("app", "has started: add the receiver to it before")
+        place = f"{self._path}/{{nonce}}"
+        if any(place == resource.canonical for resource in app.router.resources()):
+            refuse("path", f"is {self._path!r}, as one before it: give each its own")
 
         async def handle(request: web.Request) -> web.StreamResponse:
             return await answer(request, self._receive)
 
-        app.router.add_route("*", f"{self._path}/{{nonce}}", handle)
+        app.router.add_route("*", place, handle)
         self._mounted = True
 
     def expect(
@@ -169,7 +172,7 @@ class CallbackReceiver:
 
         Where it is mounted, every callback is answered 404 from now on.
         """
-        self._closed = True
+        self.closed = True
         self._expectations.clear()
         if self._listening is not None:
             await self._listening.aclose()
@@ -194,7 +197,7 @@ class CallbackReceiver:
         self._loop = self._loop or loop
         if self._loop is not loop:
             raise ConfigurationError(_OTHER_LOOP)
-        if self._closed:
+        if self.closed:
             refuse("the receiver", "is closed: make a new one")
 
     def _receive(self, method: str, path: str, body: bytes | None) -> Verdict:

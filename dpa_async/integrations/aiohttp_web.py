@@ -32,7 +32,8 @@ class Service(RunnerService):
             none.
         observers: Called with each `RunEvent`, on the event loop.
         on_resumed: Called with each outcome of what the process before this one left
-            in the journal, on the event loop; by default it is logged.
+            in the journal, and awaited where it gives something to await; by default
+            that is logged.
 
     Raises:
         ConfigurationError: Something that is to make something cannot be called.
@@ -41,12 +42,16 @@ class Service(RunnerService):
     def add_to(self, app: web.Application) -> None:
         """Have the runner for as long as the application runs; mounts the receiver.
 
-        Runs that go on when it is cleaned up are detached from, executes that are out
-        finished. To start it can raise what `DPAClient` and journals raise.
+        When the application is shut down the runner is closed at once: who waits for a
+        run is told, with its reference, and holds nothing up. Runs that go on are
+        detached from, executes that are out finished. To start it can raise what
+        `DPAClient` and journals raise.
+
+        With callbacks an application is started once: its routes are for good.
 
         Raises:
             ConfigurationError: The application has started; or the receiver cannot be
-                made.
+                made, or its path is a route already.
         """
         check_type("app", app, web.Application)
         if app.frozen:
@@ -56,7 +61,14 @@ class Service(RunnerService):
             receiver.add_to(app)
 
         async def life(_: web.Application) -> AsyncGenerator[None]:
+            if receiver is not None and receiver.closed:
+                refuse("the application", "has run, with its callbacks: make a new one")
             async with self._opened(receiver):
                 yield
 
+        app.on_shutdown.append(self._stop)
         app.cleanup_ctx.append(life)
+
+    async def _stop(self, _: web.Application) -> None:
+        if self._runner is not None:
+            await self._runner.aclose()

@@ -1,121 +1,80 @@
+# APScheduler comes without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 """APScheduler 3.11: workflows by the clock, each fire run once.
 
     service = Service()
     scheduler = AsyncIOScheduler()
-    async with service.scheduling(scheduler):
+    async with service.scheduling(scheduler) as firing, draining(firing) as told:
         service.add_job(scheduler, "md-report", id="nightly", trigger="cron", hour=3)
-        await asyncio.Event().wait()
+        await told.wait()
 
 The extra is `dpa-async[apscheduler]`.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from apscheduler.executors.asyncio import AsyncIOExecutor
-from apscheduler.executors.base import (
-    run_coroutine_job,  # pyright: ignore[reportUnknownVariableType]
-)
+from apscheduler.executors.base import run_coroutine_job
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from attrs import frozen
 from typing_extensions import override
 
 from dpa_async.calls import run_and_wait
-from dpa_async.checks import check_choice, check_number, refuse
-from dpa_async.errors import RunError
+from dpa_async.checks import check_choice, check_count, check_number, check_type, refuse
+from dpa_async.errors import RunError, SubmissionError
 from dpa_async.integrations.service import RunnerService
 from dpa_async.models import RunRequest, RunResult
 from dpa_async.runner import Runner
-from dpa_async.waiting import WaitPolicy
 
 Overlap: TypeAlias = Literal["skip", "queue"]
 """What becomes of a fire while the fire before it still runs."""
 
-_DEFAULT_POLICY: Final = WaitPolicy()
+_Job: TypeAlias = Any
+"""APScheduler's own."""
+
 _EXECUTOR: Final = "dpa"
 _AS_MANY_AS_COME: Final = 1_000_000
+_OF_A_JOB: Final = (  # besides when it is due
+    *("args", "coalesce", "executor", "id"),
+    *("max_instances", "misfire_grace_time", "name", "trigger"),
+)
 
 _log = logging.getLogger("dpa_async")
 
 
-class Scheduler(Protocol):
-    """An `AsyncIOScheduler`, as far as it is used here: it comes without types."""
-
-    @property
-    def running(self) -> bool:
-        """Whether it was started, and not shut down."""
-        ...
-
-    def start(self) -> None:
-        """Begin to fire."""
-        ...
-
-    def pause(self) -> None:
-        """Fire no more for now."""
-        ...
-
-    def shutdown(self, wait: bool = True) -> None:
-        """End."""
-        ...
-
-    def add_executor(self, executor: Any, alias: str) -> None:  # noqa: ANN401 - its own
-        """Have jobs of that alias run by this executor."""
-        ...
-
-    def remove_executor(self, alias: str, shutdown: bool = True) -> None:
-        """Forget an executor."""
-        ...
-
-    def get_job(self, job_id: str) -> Any:  # noqa: ANN401 - its own
-        """Give a job; None: there is none."""
-        ...
-
-    def add_job(self, func: Callable[..., object], **options: Any) -> object:  # noqa: ANN401 - its own
-        """Add a job."""
-        ...
-
-
-@frozen
-class _Fire:
-    """One fire of a job: the runner that it is for, and when it was due."""
-
-    service: "Service"
-    job_id: str
-    due: datetime
-
-    @property
-    def key(self) -> str:
-        """The same for the same fire, whichever process it comes in."""
-        return f"{self.job_id} {self.due.astimezone(UTC).isoformat()}"
-
-
-_fire: ContextVar[_Fire | None] = ContextVar("dpa_async_fire", default=None)
-
-
 class _Executor(AsyncIOExecutor):
-    """Fires jobs as its parent does, tells them for when, and cancels none."""
+    """Fires jobs as its parent does, tells them for when, and cancels none.
 
-    def __init__(self, service: "Service") -> None:
+    Args:
+        runner: Runs what is fired.
+        is_journaled: Whether what is left is gone on with at the next start.
+    """
+
+    def __init__(self, runner: Runner, *, is_journaled: bool) -> None:
         super().__init__()
-        self._service = service
+        self.runner = runner
+        self.is_journaled = is_journaled
+        self.unsent: list[_Fire] = []
         self._under_way: set[asyncio.Task[list[object]]] = set()
 
     @override
-    def _do_submit_job(self, job: Any, run_times: Sequence[datetime]) -> None:
+    def _do_submit_job(self, job: _Job, run_times: Sequence[datetime]) -> None:
         task = asyncio.get_running_loop().create_task(self._fired(job, run_times))
         self._under_way.add(task)
         task.add_done_callback(partial(self._done, job.id))
 
-    async def _fired(self, job: Any, run_times: Sequence[datetime]) -> list[object]:  # noqa: ANN401 - its own
+    async def _fired(self, job: _Job, run_times: Sequence[datetime]) -> list[object]:
         store = job._jobstore_alias  # noqa: SLF001 - as its parent
         events: list[object] = []
         for due in run_times:
-            _ = _fire.set(_Fire(self._service, job.id, due))
+            _ = _fire.set(_Fire(self, job, due))
             events += await run_coroutine_job(job, store, [due], self._logger.name)
         return events
 
@@ -123,18 +82,42 @@ class _Executor(AsyncIOExecutor):
         self._under_way.discard(task)
         failed = asyncio.CancelledError() if task.cancelled() else task.exception()
         if failed is not None:
-            self._run_job_error(job_id, failed, failed.__traceback__)  # pyright: ignore[reportUnknownMemberType]
+            self._run_job_error(job_id, failed, failed.__traceback__)
         else:
-            self._run_job_success(job_id, task.result())  # pyright: ignore[reportUnknownMemberType]
+            self._run_job_success(job_id, task.result())
 
     @override
     def shutdown(self, wait: bool = True) -> None:
-        """Cancel nothing: the service closes its runner, which tells who waits."""
+        """Cancel nothing: who closes the runner tells all who wait."""
 
     async def idle(self, timeout: float | None) -> None:
         """Wait until nothing is under way, or so many seconds."""
         if self._under_way:
             _ = await asyncio.wait(self._under_way, timeout=timeout)
+
+
+@frozen
+class _Fire:
+    """One fire of a job: what runs it, and when it was due."""
+
+    executor: _Executor
+    job: _Job
+    due: datetime
+
+    @property
+    def key(self) -> str:
+        """The same for the same fire, whichever process it comes in."""
+        return f"{self.job.id} {self.due.astimezone(UTC).isoformat()}"
+
+    def left(self, error: RunError) -> None:
+        """Take note of a run that goes on without this process."""
+        if self.executor.is_journaled:
+            _log.info("%s is gone on with at the next start: %s", self.key, error.ref)
+        else:
+            _log.warning("%s is not waited for any more: %s", self.key, error)
+
+
+_fire: ContextVar[_Fire | None] = ContextVar("dpa_async_fire", default=None)
 
 
 async def run_workflow(
@@ -161,24 +144,94 @@ async def run_workflow(
     fire = _fire.get()
     if fire is None:
         refuse("run_workflow", "was called by itself: add it with `Service.add_job`")
-    runner = fire.service.runner
+    _ = _fire.set(None)  # a job that is added from here on is another's
     try:
         return await run_and_wait(
-            runner, workflow_id, params, timeout=timeout, key=fire.key
+            fire.executor.runner, workflow_id, params, timeout=timeout, key=fire.key
         )
+    except SubmissionError as error:
+        if type(error) is SubmissionError:  # the runner was closed; nothing was sent
+            fire.executor.unsent.append(fire)
+        raise
     except RunError as error:
         if type(error) is not RunError:  # the runner was closed: no more than that
             raise
-        fire.service.left(fire.key, error)
+        fire.left(error)
     return None
+
+
+class Firing:
+    """A scheduler while it fires; `draining` closes it on a signal. An async closeable.
+
+    It is what `Service.scheduling` gives.
+    """
+
+    def __init__(
+        self, scheduler: AsyncIOScheduler, executor: _Executor, drain_timeout: float
+    ) -> None:
+        self._scheduler = scheduler
+        self._executor = executor
+        self._drain_timeout = drain_timeout
+        self._is_down = False
+
+    async def aclose(self) -> None:
+        """Fire no more; give what runs `drain_timeout` seconds; then detach from it.
+
+        Idempotent; raises nothing.
+        """
+        self._pause()
+        await self._executor.idle(self._drain_timeout)
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Fire no more, and detach at once from what runs.
+
+        Executes that are out are finished. Idempotent; raises nothing.
+        """
+        self._pause()
+        try:
+            await self._executor.runner.aclose()  # who waits is told, so jobs end
+            await self._executor.idle(None)
+            await asyncio.sleep(0)  # a shutdown by others has its turn
+        finally:
+            self._shut_down()
+
+    def _pause(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.pause()
+
+    def _shut_down(self) -> None:
+        """End the scheduler, whatever else goes wrong: it would fire, for nobody."""
+        if self._is_down:
+            return
+        self._is_down = True
+        if self._scheduler.running:
+            for fire in self._executor.unsent:
+                self._give_back(fire)
+            self._scheduler.shutdown(wait=False)  # in the loop's next turn
+        self._scheduler.remove_executor(_EXECUTOR, shutdown=False)
+
+    def _give_back(self, fire: _Fire) -> None:
+        """Have a store that persists fire it again; of several of a job the latest."""
+        job, store = fire.job, fire.job._jobstore_alias  # noqa: SLF001 - not public
+        try:
+            if self._scheduler.get_job(job.id, store) is not None:
+                job.modify(next_run_time=fire.due)
+                return
+            kept = {name: getattr(job, name) for name in _OF_A_JOB}
+            _ = self._scheduler.add_job(
+                run_workflow, next_run_time=fire.due, jobstore=store, **kept
+            )
+        except Exception:  # noqa: BLE001 - the store's own, whatever it is
+            _log.exception("%s was not sent, and cannot be given back", fire.key)
 
 
 class Service(RunnerService):
     """One client and one runner for all jobs of a scheduler.
 
     Each fire has a key, of its job's id and the time that it was due. With a journal a
-    fire is run once for good, also where it is fired again after a crash; and what was
-    under way when the process ended is gone on with at the next start.
+    fire is run once for good, also where it is fired again after a crash; and runs that
+    were under way when the process ended are gone on with at the next start.
 
     Args:
         client: Makes the client; `DPAClient.from_env` reads `DPA_*`.
@@ -187,8 +240,8 @@ class Service(RunnerService):
         journal: Makes the journal; None: there is none.
         observers: Called with each `RunEvent`, on the event loop.
         on_resumed: Called with each outcome of what the process before this one left
-            in the journal, on the event loop; by default it is logged. Of what is fired
-            here, APScheduler tells.
+            in the journal, and awaited where it gives something to await; by default
+            that is logged. Of what is fired here, APScheduler tells.
 
     Raises:
         ConfigurationError: Something that is to make something cannot be called.
@@ -196,7 +249,7 @@ class Service(RunnerService):
 
     def add_job(
         self,
-        scheduler: Scheduler,
+        scheduler: AsyncIOScheduler,
         workflow_id: str,
         params: Mapping[str, object] | None = None,
         *,
@@ -210,8 +263,9 @@ class Service(RunnerService):
     ) -> None:
         """Have a workflow run by the clock; in the place of a job of that id.
 
-        Several fires that were missed are one: the latest. A fire that was missed while
-        no process ran, by a job in a persistent store, comes when one does.
+        A job that is there with the same trigger keeps its time: what it missed comes,
+        and what was paused stays so. Several fires that were missed are one: the
+        latest. Without a journal, a date that has passed is run each time it is added.
 
         Args:
             scheduler: Whose job it is, within `scheduling`.
@@ -237,15 +291,12 @@ class Service(RunnerService):
         """
         check_choice("overlap", overlap, "skip", "queue")
         if late is not None:
-            check_number("late", late, least=1)
+            check_count("late", late)
         # What cannot be run is told now, and not in the night.
         order = self.runner.order(RunRequest(workflow_id, params, timeout=timeout))
-        kept = scheduler.get_job(id)
-        due = None if kept is None else getattr(kept, "next_run_time", None)
-        if due is not None and due <= datetime.now(UTC):
-            # To replace a job would forget a fire.
-            _ = trigger_args.setdefault("next_run_time", due)
-        _ = scheduler.add_job(
+        here: _Job = scheduler.get_job(id, jobstore)
+        kept: _Job = here or scheduler.get_job(id)
+        job = scheduler.add_job(
             run_workflow,
             trigger=trigger,
             args=(workflow_id, order.params, timeout),
@@ -259,22 +310,31 @@ class Service(RunnerService):
             replace_existing=True,
             **trigger_args,
         )
+        if kept is None:
+            return
+        if "next_run_time" not in trigger_args and _keeps_its_time(job, kept):
+            job.modify(next_run_time=kept.next_run_time)
+        if here is None:  # it moved
+            kept.remove()
 
     @asynccontextmanager
     async def scheduling(
-        self, scheduler: Scheduler, *, drain_timeout: float = 0.0
-    ) -> AsyncGenerator[Runner]:
-        """Start the scheduler, and at the end shut it down without cancelling anything.
+        self, scheduler: AsyncIOScheduler, *, drain_timeout: float = 0.0
+    ) -> AsyncGenerator[Firing]:
+        """Start the scheduler, and at the end shut it down; no run is cancelled.
 
         At the end nothing more is fired, runs under way have `drain_timeout` seconds to
         end, executes that are out are finished, and what still runs is detached from.
+        Where an exception ends it, or a cancel, there is no time to drain.
+
+        Jobs that are not the service's end as APScheduler ends them: cancelled.
 
         Args:
             scheduler: Not started yet.
             drain_timeout: In seconds.
 
         Yields:
-            The runner of all jobs.
+            What `draining` closes on a signal.
 
         Raises:
             ConfigurationError: Something is missing; the service or the scheduler runs
@@ -282,33 +342,28 @@ class Service(RunnerService):
             JournalError: The journal is another process's, or cannot be written.
         """
         check_number("drain_timeout", drain_timeout, least=0)
-        if _is_running(scheduler):
+        check_type("scheduler", scheduler, AsyncIOScheduler)
+        if scheduler.running:
             refuse("scheduler", "runs already: `scheduling` starts it, and ends it")
-        executor = _Executor(self)
         async with self._opened(self._receiver()) as runner:
+            executor = _Executor(runner, is_journaled=self._journal is not None)
             scheduler.add_executor(executor, _EXECUTOR)
-            scheduler.start()
+            firing = Firing(scheduler, executor, drain_timeout)
             try:
-                yield runner
-                if _is_running(scheduler):
-                    scheduler.pause()
-                await executor.idle(drain_timeout)
+                scheduler.start()
+                yield firing
+                await firing.aclose()
             finally:
-                await runner.aclose()  # who waits is told, so jobs end by themselves
-                await executor.idle(None)
-                if _is_running(scheduler):
-                    scheduler.shutdown(wait=False)
-                    await asyncio.sleep(0)  # it does so in the loop's next turn
-                scheduler.remove_executor(_EXECUTOR, shutdown=False)
-
-    def left(self, key: str, error: RunError) -> None:
-        """Take note of a run that goes on without this process."""
-        if self._journal is None:
-            _log.warning("%s is not waited for any more: %s", key, error)
-        else:
-            _log.info("%s is gone on with at the next start: %s", key, error.ref)
+                await firing.leave()
+                await asyncio.sleep(0)  # it is down
 
 
-def _is_running(scheduler: Scheduler) -> bool:
-    """Ask anew: type checkers think that it stays as it was."""
-    return scheduler.running
+def _keeps_its_time(job: _Job, kept: _Job) -> bool:
+    """Tell whether a job goes on from where the one that it replaces was."""
+    if str(job.trigger) == str(kept.trigger):
+        return True
+    due, now = kept.next_run_time, datetime.now(UTC)
+    if due is None or due > now:
+        return False
+    # It was missed; but a date that was set anew would not come after it.
+    return job.trigger.get_next_fire_time(due, now) is not None

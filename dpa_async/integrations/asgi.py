@@ -10,21 +10,20 @@ Who uses it has Starlette; there is no extra for it.
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from attrs import define, field
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from dpa_async.checks import check_type, refuse
+from dpa_async.callbacks import CallbackReceiver
+from dpa_async.checks import check_path, refuse
 from dpa_async.integrations.service import RunnerService
 from dpa_async.runner import Runner
 
 
-def _check_path(_: object, __: object, path: str) -> None:
-    check_type("callbacks_at", path, str)
-    if not path.startswith("/"):
-        refuse("callbacks_at", f"is {path!r}: begin it with /")
+def _check_callbacks_at(_: object, __: object, path: object) -> None:
+    check_path("callbacks_at", path, such_as="/hooks")
 
 
 @define(eq=False)
@@ -45,14 +44,17 @@ class Service(RunnerService):
             none.
         observers: Called with each `RunEvent`, on the event loop.
         on_resumed: Called with each outcome of what the process before this one left
-            in the journal, on the event loop; by default it is logged.
+            in the journal, and awaited where it gives something to await; by default
+            that is logged.
 
     Raises:
         ConfigurationError: Something that is to make something cannot be called, or
             `callbacks_at` is no path.
     """
 
-    _callbacks_at: str = field(default="/hooks", kw_only=True, validator=_check_path)
+    _callbacks_at: str = field(
+        default="/hooks", kw_only=True, validator=_check_callbacks_at
+    )
 
     async def __call__(self) -> Runner:
         """Give the runner: `Annotated[Runner, Depends(service)]`.
@@ -69,19 +71,30 @@ class Service(RunnerService):
         Runs that go on when it ends are detached from, executes that are out finished.
 
         Raises:
-            ConfigurationError: Something is missing, or the service runs already.
+            ConfigurationError: Something is missing, the service runs already, or
+                something else is mounted at `callbacks_at`.
             JournalError: The journal is another process's, or cannot be written.
         """
         receiver = self._receiver()
+        mount = None
+        if receiver is not None:
+            mount = self._mount_on(app, receiver)
         async with self._opened(receiver):
-            if receiver is None:
+            if mount is None:
                 yield
                 return
             # Before all routes, of which one may take everything; and for this life
             # only: an application that is started again gets another receiver.
-            mount = Mount(self._callbacks_at, receiver.asgi)
             app.router.routes.insert(0, mount)
             try:
                 yield
             finally:
-                app.router.routes.remove(mount)
+                with suppress(ValueError):  # the application has made its routes anew
+                    app.router.routes.remove(mount)
+
+    def _mount_on(self, app: Starlette, receiver: CallbackReceiver) -> Mount:
+        mounts = [route for route in app.router.routes if isinstance(route, Mount)]
+        if any(mount.path == self._callbacks_at for mount in mounts):
+            words = "is taken: give each service, and each mount, a path of its own"
+            refuse("callbacks_at", f"{self._callbacks_at!r} {words}")
+        return Mount(self._callbacks_at, receiver.asgi)

@@ -1,6 +1,7 @@
 """What a service has for its life: one client, one runner, and what these need."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -10,8 +11,9 @@ from attrs import define, field
 
 from dpa_async.batch import Batch, RunOutcome
 from dpa_async.callbacks import CallbackReceiver
-from dpa_async.checks import refuse
+from dpa_async.checks import check_type, refuse
 from dpa_async.client import DPAClient
+from dpa_async.errors import DPAError
 from dpa_async.events import Observer
 from dpa_async.journal import Journal
 from dpa_async.runner import Runner
@@ -58,6 +60,7 @@ class RunnerService:
         default=log_resumed, kw_only=True
     )
     _runner: Runner | None = field(default=None, init=False)
+    _is_open: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         """See that what is to be called can be.
@@ -83,7 +86,7 @@ class RunnerService:
             ConfigurationError: The service has not started, or has ended.
         """
         if self._runner is None:
-            refuse("the service", "is not running: see that its application has it")
+            refuse("the service", "is not running: it has a runner from start to end")
         return self._runner
 
     @asynccontextmanager
@@ -96,44 +99,68 @@ class RunnerService:
             ConfigurationError: It is open; or something cannot be made.
             JournalError: The journal is somebody's, or cannot be read or written.
         """
-        if self._runner is not None:
+        if self._is_open:
             refuse("the service", "is running: make one for each application")
-        async with AsyncExitStack() as life:
-            if callbacks is not None:
-                _ = await life.enter_async_context(callbacks)
-            client = await life.enter_async_context(self._client())
-            journal = None
-            if self._journal is not None:
-                journal = await life.enter_async_context(self._journal())
-            runner = await life.enter_async_context(
-                Runner(
-                    client,
-                    wait=self._wait,
-                    callbacks=callbacks,
-                    journal=journal,
-                    observers=self._observers,
-                )
-            )
-            left = None if journal is None else runner.resume()
-            resuming = asyncio.create_task(self._taken_up(left))
-            self._runner = runner
-            try:
-                yield runner
-            finally:
-                self._runner = None
-                await runner.aclose()  # and with it what is resumed
-                await resuming
+        self._is_open = True
+        try:
+            async with AsyncExitStack() as life:
+                yield await self._made(life, callbacks)
+        finally:
+            self._is_open = False
+
+    async def _made(
+        self, life: AsyncExitStack, callbacks: CallbackReceiver | None
+    ) -> Runner:
+        """Make what there is for a life of the service."""
+        if callbacks is not None:
+            _ = await life.enter_async_context(callbacks)
+        client = self._client()
+        check_type("what `client` makes", client, DPAClient)
+        _ = await life.enter_async_context(client)
+        journal = None
+        if self._journal is not None:
+            opening = self._journal()
+            kind = AbstractAsyncContextManager
+            check_type("what `journal` makes", opening, kind)
+            journal = await life.enter_async_context(opening)
+        runner = self._runner = Runner(
+            client,
+            wait=self._wait,
+            callbacks=callbacks,
+            journal=journal,
+            observers=self._observers,
+        )
+        life.push_async_callback(self._close, runner)
+        if journal is not None:
+            left = runner.resume()
+            telling = asyncio.create_task(self._tell(left))
+            life.push_async_callback(asyncio.gather, telling)
+            _ = await life.enter_async_context(left)  # closed before the telling ends
+        return runner
+
+    async def _close(self, runner: Runner) -> None:
+        self._runner = None
+        await runner.aclose()
 
     def _receiver(self) -> CallbackReceiver | None:
-        return None if self._callbacks is None else self._callbacks()
+        if self._callbacks is None:
+            return None
+        callbacks = self._callbacks()
+        check_type("what `callbacks` makes", callbacks, CallbackReceiver)
+        return callbacks
 
-    async def _taken_up(self, left: Batch | None) -> None:
+    async def _tell(self, left: Batch) -> None:
         """Tell what becomes of what an earlier process left."""
-        if left is None:
-            return
-        async with left:
+        try:
             async for outcome in left:
-                try:
-                    self._on_resumed(outcome)
-                except Exception:  # noqa: BLE001 - theirs, and there are more to tell
-                    _log.exception("on_resumed raised, of %s", outcome.request.key)
+                await self._told(outcome)
+        except DPAError as error:
+            _log.error("what an earlier process left is not gone on with: %s", error)
+
+    async def _told(self, outcome: RunOutcome) -> None:
+        try:
+            told = self._on_resumed(outcome)
+            if inspect.isawaitable(told):
+                _ = await told
+        except Exception:  # noqa: BLE001 - theirs, and there are more to tell
+            _log.exception("on_resumed raised, of %s", outcome.request.key)

@@ -82,7 +82,7 @@ async def by_apscheduler(_, journal):
     jobs = SQLAlchemyJobStore(f"sqlite:///{journal}.jobs")
     scheduler = AsyncIOScheduler(jobstores={"default": jobs})
     scheduler.add_listener(fired, EVENT_JOB_EXECUTED)
-    async with ours.scheduling(scheduler) as runner, draining(runner) as told:
+    async with ours.scheduling(scheduler) as firing, draining(firing) as told:
         ours.add_job(scheduler, "wf", id="nightly", trigger="date", run_date=DUE)
         await told.wait()
 

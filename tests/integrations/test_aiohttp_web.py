@@ -9,7 +9,13 @@ import pytest
 from aiohttp import web
 from receivers import free_port
 
-from dpa_async import ConfigurationError, DPAClient, WaitPolicy, run_and_wait
+from dpa_async import (
+    ConfigurationError,
+    DPAClient,
+    RunError,
+    WaitPolicy,
+    run_and_wait,
+)
 from dpa_async.callbacks import CallbackReceiver
 from dpa_async.integrations.aiohttp_web import Service
 from dpa_async.simulator import SimulatedWorkflow, Simulator
@@ -115,5 +121,64 @@ def test_an_application_that_cannot_start_closes_what_was_opened():
                 pass
         with pytest.raises(ConfigurationError, match="closed"):
             await clients[0].list_workflows()
+
+    play(test)
+
+
+def test_to_shut_down_waits_for_no_run_and_tells_who_does():
+    async def test(platform, client):
+        service = Service(client)
+
+        async def report(_):
+            try:
+                await run_and_wait(service.runner, "a")
+            except RunError as error:
+                return web.json_response(str(error.ref), status=503)
+
+        app = web.Application()
+        app.router.add_post("/reports", report)
+        service.add_to(app)
+        async with served(app, free_port()) as session:
+            asking = asyncio.create_task(session.post("/reports"))
+            while not platform.platform.executions("a"):  # noqa: ASYNC110 - it comes true elsewhere
+                await asyncio.sleep(0.01)
+            (execution,) = platform.platform.executions("a")
+            await app.shutdown()
+            answer = await asking
+            assert answer.status == 503
+            assert execution.run_id in await answer.json()
+
+    play(test, SimulatedWorkflow("a", duration=3600.0))
+
+
+def test_with_callbacks_an_application_is_started_once():
+    async def test(platform, client):
+        hooks = partial(CallbackReceiver, None, public_url="https://jobs.example.com")
+        service = Service(client, callbacks=hooks)
+        app = web.Application()
+        service.add_to(app)
+        async with served(app, free_port()):
+            pass
+        with pytest.raises(ConfigurationError, match="make a new one"):
+            async with served(app, free_port()):
+                pass
+
+    play(test)
+
+
+def test_of_two_services_with_callbacks_each_has_a_path_of_its_own():
+    async def test(platform, client):
+        def service(**options):
+            url = "https://jobs.example.com"
+            hooks = partial(CallbackReceiver, None, public_url=url, **options)
+            return Service(client, callbacks=hooks)
+
+        app = web.Application()
+        service().add_to(app)
+        with pytest.raises(ConfigurationError, match="give each its own"):
+            service().add_to(app)
+        service(path="/other").add_to(app)
+        async with served(app, free_port()):
+            pass
 
     play(test)

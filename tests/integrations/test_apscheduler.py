@@ -1,6 +1,8 @@
 """Workflows by the clock: what is fired, missed, skipped, and left when all ends."""
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,10 +16,20 @@ from apscheduler.events import (
     EVENT_JOB_MAX_INSTANCES,
     EVENT_JOB_MISSED,
 )
+from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import OperationalError
 
-from dpa_async import ConfigurationError, DPAClient, RunFailedError, RunStatus
+from dpa_async import (
+    ConfigurationError,
+    DPAClient,
+    RunFailedError,
+    RunStatus,
+    SubmissionError,
+)
+from dpa_async.draining import draining
 from dpa_async.integrations.apscheduler import Service, run_workflow
 from dpa_async.journal import SQLiteJournal
 from dpa_async.simulator import Fault, SimulatedWorkflow, Simulator
@@ -297,19 +309,215 @@ def test_a_scheduler_that_its_owner_ended_ends_in_good_order_too():
     play(test, SimulatedWorkflow("wf", duration=0.5))
 
 
+async def until(happens):
+    while not happens():  # noqa: ASYNC110 - it comes true elsewhere
+        await asyncio.sleep(0.01)
+
+
+async def life(service, scheduler, jobs, **options):
+    """A life of a service until it is cancelled."""
+    async with service.scheduling(scheduler, **options):
+        for name, due in jobs.items():
+            service.add_job(scheduler, name, id=name, **soon(due))
+        await asyncio.Event().wait()
+
+
+def journaling(client, tmp_path, **options):
+    journal = partial(SQLiteJournal, tmp_path / "runs.journal")
+    return Service(client, journal=journal, **options)
+
+
+@pytest.mark.parametrize("cancels", [1, 2])
+def test_what_comes_due_while_it_ends_is_fired_at_the_next_start(tmp_path, cancels):
+    async def test(platform, client):
+        platform.faults.add("execute", Fault.slow_answer(1.5), calls={1})
+        store = tmp_path / "jobs.sqlite"
+        scheduler = stored(store)
+        jobs = {"first": 0.05, "later": 1.0}
+        living = asyncio.create_task(
+            life(journaling(client, tmp_path), scheduler, jobs, drain_timeout=20)
+        )
+        await until(lambda: platform.faults.calls["execute"])
+        for _ in range(cancels):
+            living.cancel()
+            await asyncio.sleep(0.3)
+        with pytest.raises(asyncio.CancelledError):
+            await living
+        assert not scheduler.running
+        await asyncio.sleep(1.0)  # "later" has come due
+        assert not platform.platform.executions("later")
+        async with scheduled(journaling(client, tmp_path), stored(store)) as (_, seen):
+            await seen.until("executed")
+        assert len(platform.platform.executions("later")) == 1
+        assert len(platform.platform.executions("first")) == 1
+
+    play(test, SimulatedWorkflow("first", duration=3.0), SimulatedWorkflow("later"))
+
+
+def test_a_signal_leaves_what_runs_its_time_and_fires_no_more(tmp_path):
+    async def test(platform, client):
+        store = tmp_path / "jobs.sqlite"
+        scheduler = stored(store)
+        seen = Seen(scheduler)
+        service = journaling(client, tmp_path)
+        async with (
+            service.scheduling(scheduler, drain_timeout=10) as firing,
+            draining(firing) as told,
+        ):
+            service.add_job(scheduler, "first", id="first", **soon(0.05))
+            service.add_job(scheduler, "later", id="later", **soon(1.0))
+            await until(lambda: platform.platform.executions("first"))
+            os.kill(os.getpid(), signal.SIGTERM)
+            await told.wait()
+        (event,) = seen.told
+        assert event.retval.status is RunStatus.SUCCEEDED
+        async with scheduled(journaling(client, tmp_path), stored(store)) as (_, seen):
+            await seen.until("executed")
+        assert len(platform.platform.executions("later")) == 1
+
+    play(test, SimulatedWorkflow("first", duration=1.5), SimulatedWorkflow("later"))
+
+
+@pytest.mark.parametrize("trigger", ["date", "interval"])
+def test_a_fire_that_waits_its_turn_is_given_back_to_the_store(tmp_path, trigger):
+    due = datetime.now(UTC) + timedelta(seconds=0.1)
+    when = {"date": {"run_date": due}, "interval": {"hours": 1, "start_date": due}}
+
+    async def test(platform, client):
+        platform.platform.execute_as_other_user("wf", platform.now())
+        store = tmp_path / "jobs.sqlite"
+        service, scheduler = journaling(client, tmp_path), stored(store)
+        async with scheduled(service, scheduler) as (_, seen):
+            service.add_job(scheduler, "wf", id="it", trigger=trigger, **when[trigger])
+            await until(lambda: platform.faults.calls["listAll"])
+        assert seen.words == ["failed"]
+        assert type(seen.told[0].exception) is SubmissionError
+        async with scheduled(journaling(client, tmp_path), stored(store)) as (_, seen):
+            await seen.until("executed")
+        (ours,) = (r for r in platform.platform.executions("wf") if not r.foreign)
+        assert seen.told[0].retval.ref.run_id == ours.run_id
+
+    play(test, SimulatedWorkflow("wf", duration=1.0))
+
+
+def test_a_date_that_is_set_anew_is_not_lost_to_the_one_that_was_missed(tmp_path):
+    async def test(platform, client):
+        for start in range(2):
+            service, scheduler = Service(client), stored(tmp_path / "jobs.sqlite")
+            async with scheduled(service, scheduler) as (_, seen):
+                when = soon(0.2 if start == 0 else 0.8)
+                service.add_job(scheduler, "wf", {"start": start}, id="it", **when)
+                if start == 1:
+                    await asyncio.sleep(0.4)
+                    assert not seen.told  # the new date, and only that
+                    await seen.until("executed")
+            await asyncio.sleep(0.4)
+        (execution,) = platform.platform.executions("wf")
+        assert execution.params == {"start": 1}
+
+    play(test)
+
+
+def test_starts_that_are_more_frequent_than_a_job_do_not_put_it_off(tmp_path):
+    async def test(platform, client):
+        for _ in range(4):
+            service, scheduler = Service(client), stored(tmp_path / "jobs.sqlite")
+            async with scheduled(service, scheduler):
+                service.add_job(scheduler, "wf", id="it", trigger="interval", seconds=1)
+                await asyncio.sleep(0.6)
+        assert platform.platform.executions("wf")
+
+    play(test)
+
+
+def test_what_an_operator_paused_stays_paused(tmp_path):
+    async def test(platform, client):
+        hourly = {"id": "it", "trigger": "interval", "hours": 1}
+        for start in range(2):
+            service, scheduler = Service(client), stored(tmp_path / "jobs.sqlite")
+            async with scheduled(service, scheduler):
+                service.add_job(scheduler, "wf", **hourly)
+                if start == 0:
+                    scheduler.pause_job("it")
+                assert scheduler.get_job("it").next_run_time is None
+
+    play(test)
+
+
+def test_a_job_that_moves_to_another_store_leaves_the_one_before(tmp_path):
+    async def test(platform, client):
+        service = Service(client)
+        scheduler = AsyncIOScheduler(
+            jobstores={name: MemoryJobStore() for name in ("default", "other")}
+        )
+        async with scheduled(service, scheduler):
+            for store in ("default", "other"):
+                service.add_job(scheduler, "wf", id="it", jobstore=store, **soon(60))
+            (job,) = scheduler.get_jobs()
+            assert scheduler.get_job("it", "other").id == job.id
+
+    play(test)
+
+
+def test_a_start_that_fails_can_be_tried_again(tmp_path):
+    async def test(platform, client):
+        service = Service(client)
+        scheduler = stored(tmp_path / "there is no such folder" / "jobs.sqlite")
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                async with service.scheduling(scheduler):
+                    pass
+        (tmp_path / "there is no such folder").mkdir()
+        async with scheduled(service, scheduler) as (_, seen):
+            service.add_job(scheduler, "wf", id="it", **soon())
+            await seen.until("executed")
+
+    play(test)
+
+
+def test_a_job_that_a_fire_adds_is_no_part_of_that_fire():
+    async def test(platform, client):
+        service = Service(client)
+        async with scheduled(service) as (scheduler, seen):
+
+            def follow(event):
+                if event.job_id == "it":
+                    scheduler.add_job(run_workflow, args=["wf"], id="by hand")
+
+            scheduler.add_listener(follow, EVENT_JOB_EXECUTED)
+            service.add_job(scheduler, "wf", id="it", **soon())
+            await seen.until("executed", "failed")
+        (by_hand,) = (e for e in seen.told if e.job_id == "by hand")
+        assert isinstance(by_hand.exception, ConfigurationError)
+
+    play(test)
+
+
 def test_what_cannot_be_right_is_said_at_once():
     async def test(platform, client):
         service = Service(client)
         scheduler = AsyncIOScheduler()
         with pytest.raises(ConfigurationError, match="add it with"):
             await run_workflow("wf")
+        with pytest.raises(ConfigurationError, match="not running"):
+            service.add_job(scheduler, "wf", id="a", **soon())
+        for wrong in (BackgroundScheduler(), AsyncIOScheduler):
+            with pytest.raises(ConfigurationError, match="give AsyncIOScheduler"):
+                async with service.scheduling(wrong):
+                    pass
         async with service.scheduling(scheduler):
             with pytest.raises(ConfigurationError, match="overlap"):
                 service.add_job(scheduler, "wf", id="a", overlap="both", **soon())
             with pytest.raises(ConfigurationError, match="timeout"):
                 service.add_job(scheduler, "wf", id="a", timeout=-1, **soon())
-            with pytest.raises(ConfigurationError, match="late"):
-                service.add_job(scheduler, "wf", id="a", late=0, **soon())
+            for late in (0, 1.5):
+                with pytest.raises(ConfigurationError, match="late"):
+                    service.add_job(scheduler, "wf", id="a", late=late, **soon())
+            with pytest.raises(ConfigurationError, match="JSON"):
+                service.add_job(scheduler, "wf", {"a": object()}, id="a", **soon())
+            with pytest.raises(LookupError):
+                service.add_job(scheduler, "wf", id="a", trigger="never")
+            assert not scheduler.get_jobs()
             with pytest.raises(ConfigurationError, match="runs already"):
                 async with Service(client).scheduling(scheduler):
                     pass

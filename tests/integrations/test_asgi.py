@@ -192,6 +192,61 @@ def test_two_platforms_are_two_services():
     play(test)
 
 
+def test_of_two_services_with_callbacks_each_has_a_path_of_its_own():
+    async def test(platform):
+        def service(**options):
+            hooks = partial(
+                CallbackReceiver, None, public_url="https://jobs.example.com/hooks"
+            )
+            return Service(client_of(platform), callbacks=hooks, **options)
+
+        app = FastAPI()
+        one, same, other = service(), service(), service(callbacks_at="/other")
+        async with one.lifespan(app):
+            with pytest.raises(ConfigurationError, match="'/hooks' is taken"):
+                async with same.lifespan(app):
+                    pass
+            async with other.lifespan(app):
+                assert len(app.router.routes) > 2
+
+    play(test)
+
+
+def test_a_receiver_with_no_public_url_is_refused_at_the_start():
+    async def test(platform):
+        service = Service(client_of(platform), callbacks=CallbackReceiver)
+        with pytest.raises(ConfigurationError, match="public_url"):
+            async with service.lifespan(FastAPI()):
+                pass
+
+    play(test)
+
+
+def test_of_two_starts_at_once_one_is_refused():
+    async def test(platform):
+        service = Service(client_of(platform))
+
+        async def live():
+            async with service.lifespan(FastAPI()):
+                await asyncio.sleep(0.2)
+                await service.runner.start("a")
+
+        ended = await asyncio.gather(live(), live(), return_exceptions=True)
+        assert {type(end) for end in ended} == {type(None), ConfigurationError}
+
+    play(test)
+
+
+def test_routes_that_are_made_anew_do_no_harm():
+    async def test(platform):
+        port = free_port()
+        app = FastAPI()
+        async with called_back(platform, port).lifespan(app):
+            app.router.routes.clear()
+
+    play(test)
+
+
 def test_a_start_that_fails_leaves_nothing_open(tmp_path):
     async def test(platform):
         clients = []
