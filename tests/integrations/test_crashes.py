@@ -1,7 +1,7 @@
-"""Services that are ended, or killed, and begun again: their runs are gone on with.
+"""The table of docs/integrations/engines.md: services that are killed, and begun again.
 
 Of the engines that have processes of their own, `nox -s taskiq` and `nox -s airflow`
-show the same.
+show the same; of none at all, the tests of the guarantees.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from dpa_async.journal import EntryState, read_entries
 from dpa_async.simulator import Fault, SimulatedWorkflow, Simulator
 
 PROGRAM = Path(__file__).with_name("engine_process.py")
+PAGE = Path(__file__).parents[2] / "docs" / "integrations" / "engines.md"
 KEY = "nightly"
 
 
@@ -106,6 +107,21 @@ def play(test, **workflow):
             await test(platform)
 
     asyncio.run(main())
+
+
+def table(heading):
+    """The rows of a table of the page, as lists of cells."""
+    section = PAGE.read_text("utf-8").partition(f"\n## {heading}\n")[2]
+    lines = section.partition("\n\n**")[0].splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+
+
+def test_the_page_promises_what_is_shown_here():
+    rows = table("What happens when it dies")
+    assert {again for _, _, again, _ in rows} == {"no"}
+    elsewhere = {"none", "Airflow", "Taskiq"}
+    assert {engine for engine, *_ in rows} - elsewhere == set(ENGINES)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
