@@ -76,7 +76,7 @@ class RunnerService:
         }
         for name, maker in makers.items():
             if maker is not None and not callable(maker):
-                refuse(name, f"is {type(maker).__name__}: give what makes one, called")
+                refuse(name, f"is {type(maker).__name__}: give what is to be called")
 
     @property
     def runner(self) -> Runner:
