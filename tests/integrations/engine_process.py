@@ -83,7 +83,7 @@ async def by_apscheduler(_, journal):
     scheduler = AsyncIOScheduler(jobstores={"default": jobs})
     scheduler.add_listener(fired, EVENT_JOB_EXECUTED)
     async with ours.scheduling(scheduler) as firing, draining(firing) as told:
-        ours.add_job(scheduler, "wf", id="nightly", trigger="date", run_date=DUE)
+        firing.add_job("wf", id="nightly", trigger="date", run_date=DUE)
         await told.wait()
 
 

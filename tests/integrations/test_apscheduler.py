@@ -26,11 +26,12 @@ from dpa_async import (
     ConfigurationError,
     DPAClient,
     RunFailedError,
+    Runner,
     RunStatus,
-    SubmissionError,
+    run_and_wait,
 )
 from dpa_async.draining import draining
-from dpa_async.integrations.apscheduler import Service, run_workflow
+from dpa_async.integrations.apscheduler import Service, run_workflow, scheduling
 from dpa_async.journal import SQLiteJournal
 from dpa_async.simulator import Fault, SimulatedWorkflow, Simulator
 
@@ -46,6 +47,7 @@ class Seen:
     """What APScheduler tells its listeners."""
 
     def __init__(self, scheduler):
+        self.scheduler = scheduler
         self.told = []
         self._news = asyncio.Event()
         scheduler.add_listener(self._take, sum(WORDS))
@@ -92,23 +94,22 @@ def stored(path):
 @asynccontextmanager
 async def scheduled(service, scheduler=None, **options):
     scheduler = scheduler or AsyncIOScheduler()
-    async with service.scheduling(scheduler, **options):
-        yield scheduler, Seen(scheduler)
+    async with service.scheduling(scheduler, **options) as firing:
+        yield firing, Seen(scheduler)
 
 
 def test_each_fire_runs_its_workflow_and_tells_the_outcome():
     async def test(platform, client):
         service = Service(client)
-        async with scheduled(service) as (scheduler, seen):
-            service.add_job(
-                scheduler,
+        async with scheduled(service) as (firing, seen):
+            firing.add_job(
                 "wf",
                 {"day": "today"},
                 id="often",
                 trigger="interval",
                 seconds=1,
             )
-            service.add_job(scheduler, "other", id="once", **soon())
+            firing.add_job("other", id="once", **soon())
             await seen.until("executed", "executed", "executed")
         results = [event.retval for event in seen.told]
         assert {result.status for result in results} == {RunStatus.SUCCEEDED}
@@ -124,8 +125,8 @@ def test_each_fire_runs_its_workflow_and_tells_the_outcome():
 def test_a_run_that_fails_is_a_job_that_failed():
     async def test(platform, client):
         service = Service(client)
-        async with scheduled(service) as (scheduler, seen):
-            service.add_job(scheduler, "fails", id="it", **soon())
+        async with scheduled(service) as (firing, seen):
+            firing.add_job("fails", id="it", **soon())
             await seen.until("failed")
         (event,) = seen.told
         assert isinstance(event.exception, RunFailedError)
@@ -138,9 +139,8 @@ def test_a_run_that_fails_is_a_job_that_failed():
 def test_a_fire_while_the_one_before_still_runs(overlap):
     async def test(platform, client):
         service = Service(client)
-        async with scheduled(service) as (scheduler, seen):
-            service.add_job(
-                scheduler,
+        async with scheduled(service) as (firing, seen):
+            firing.add_job(
                 "wf",
                 id="slow",
                 overlap=overlap,
@@ -165,9 +165,9 @@ def test_a_fire_that_was_missed_while_no_process_ran_comes_when_one_does(tmp_pat
         for is_there in (True, False):
             service = Service(client)
             scheduler = stored(tmp_path / "jobs.sqlite")
-            async with scheduled(service, scheduler) as (_, seen):
+            async with scheduled(service, scheduler) as (firing, seen):
                 if is_there:
-                    service.add_job(scheduler, "wf", id="it", **soon(0.3))
+                    firing.add_job("wf", id="it", **soon(0.3))
                 else:
                     await seen.until("executed")
             if is_there:
@@ -183,11 +183,11 @@ def test_a_job_that_is_added_again_does_not_forget_what_was_missed(tmp_path):
         for life in range(2):
             service = Service(client)
             scheduler = stored(tmp_path / "jobs.sqlite")
-            async with scheduled(service, scheduler) as (_, seen):
+            async with scheduled(service, scheduler) as (firing, seen):
                 hourly = {"trigger": "interval", "hours": 1}
                 if life == 0:
                     hourly["start_date"] = datetime.now(UTC) + timedelta(seconds=0.3)
-                service.add_job(scheduler, "wf", {"life": life}, id="it", **hourly)
+                firing.add_job("wf", {"life": life}, id="it", **hourly)
                 if life == 1:
                     await seen.until("executed")
             await asyncio.sleep(0.5)
@@ -202,9 +202,9 @@ def test_a_fire_that_comes_too_late_is_told_as_missed(tmp_path):
         for life in range(2):
             service = Service(client)
             scheduler = stored(tmp_path / "jobs.sqlite")
-            async with scheduled(service, scheduler) as (_, seen):
+            async with scheduled(service, scheduler) as (firing, seen):
                 if life == 0:
-                    service.add_job(scheduler, "wf", id="it", late=1, **soon(0.2))
+                    firing.add_job("wf", id="it", late=1, **soon(0.2))
                 else:
                     await seen.until("missed")
             await asyncio.sleep(1.5)
@@ -222,8 +222,8 @@ def test_a_fire_that_comes_again_after_a_crash_finds_its_run(tmp_path):
             service = Service(
                 client, journal=lambda: SQLiteJournal(tmp_path / "runs.journal")
             )
-            async with scheduled(service) as (scheduler, seen):
-                service.add_job(scheduler, "wf", id="it", trigger="date", run_date=due)
+            async with scheduled(service) as (firing, seen):
+                firing.add_job("wf", id="it", trigger="date", run_date=due)
                 await seen.until("executed")
             refs.append(seen.told[0].retval.ref)
         assert refs[0] == refs[1]
@@ -247,8 +247,8 @@ def test_to_end_cancels_nothing_and_the_next_start_goes_on(tmp_path, caplog):
             )
 
         first = service()
-        async with scheduled(first) as (scheduler, seen):
-            first.add_job(scheduler, "wf", id="it", **soon(0.05))
+        async with scheduled(first) as (firing, seen):
+            firing.add_job("wf", id="it", **soon(0.05))
             while not platform.faults.calls["execute"]:  # noqa: ASYNC110 - it comes true elsewhere
                 await asyncio.sleep(0.01)
         assert seen.words == ["executed"]  # not cancelled, and not failed
@@ -263,14 +263,14 @@ def test_to_end_cancels_nothing_and_the_next_start_goes_on(tmp_path, caplog):
         assert outcome.request.key.startswith("it ")
 
     play(test, SimulatedWorkflow("wf", duration=1.5))
-    assert "gone on with at the next start" in caplog.text
+    assert "was sent, and its answer is not known yet" in caplog.text
 
 
 def test_what_runs_has_time_to_end_where_that_is_wanted():
     async def test(platform, client):
         service = Service(client)
-        async with scheduled(service, drain_timeout=10) as (scheduler, seen):
-            service.add_job(scheduler, "wf", id="it", **soon(0.05))
+        async with scheduled(service, drain_timeout=10) as (firing, seen):
+            firing.add_job("wf", id="it", **soon(0.05))
             while not platform.platform.executions("wf"):  # noqa: ASYNC110 - it comes true elsewhere
                 await asyncio.sleep(0.01)
         assert seen.told[0].retval.status is RunStatus.SUCCEEDED
@@ -281,8 +281,8 @@ def test_what_runs_has_time_to_end_where_that_is_wanted():
 def test_without_a_journal_a_run_that_is_left_is_told_with_its_reference(caplog):
     async def test(platform, client):
         service = Service(client)
-        async with scheduled(service) as (scheduler, _):
-            service.add_job(scheduler, "wf", id="it", **soon(0.05))
+        async with scheduled(service) as (firing, _):
+            firing.add_job("wf", id="it", **soon(0.05))
             while not service.runner.open_runs:  # noqa: ASYNC110 - it comes true elsewhere
                 await asyncio.sleep(0.01)
             (ref,) = service.runner.open_runs
@@ -296,14 +296,14 @@ def test_without_a_journal_a_run_that_is_left_is_told_with_its_reference(caplog)
 def test_a_scheduler_that_its_owner_ended_ends_in_good_order_too():
     async def test(platform, client):
         service = Service(client)
-        async with scheduled(service, drain_timeout=5) as (scheduler, _):
-            service.add_job(scheduler, "wf", id="it", **soon(0.05))
+        async with scheduled(service, drain_timeout=5) as (firing, seen):
+            firing.add_job("wf", id="it", **soon(0.05))
             while not platform.platform.executions("wf"):  # noqa: ASYNC110 - it comes true elsewhere
                 await asyncio.sleep(0.01)
-            scheduler.shutdown()
+            seen.scheduler.shutdown()
         again = AsyncIOScheduler()
-        async with scheduled(service, again) as (_, seen):
-            service.add_job(again, "wf", id="it", **soon(0.05))
+        async with scheduled(service, again) as (firing, seen):
+            firing.add_job("wf", id="it", **soon(0.05))
             await seen.until("executed")
 
     play(test, SimulatedWorkflow("wf", duration=0.5))
@@ -316,9 +316,9 @@ async def until(happens):
 
 async def life(service, scheduler, jobs, **options):
     """A life of a service until it is cancelled."""
-    async with service.scheduling(scheduler, **options):
+    async with service.scheduling(scheduler, **options) as firing:
         for name, due in jobs.items():
-            service.add_job(scheduler, name, id=name, **soon(due))
+            firing.add_job(name, id=name, **soon(due))
         await asyncio.Event().wait()
 
 
@@ -364,8 +364,8 @@ def test_a_signal_leaves_what_runs_its_time_and_fires_no_more(tmp_path):
             service.scheduling(scheduler, drain_timeout=10) as firing,
             draining(firing) as told,
         ):
-            service.add_job(scheduler, "first", id="first", **soon(0.05))
-            service.add_job(scheduler, "later", id="later", **soon(1.0))
+            firing.add_job("first", id="first", **soon(0.05))
+            firing.add_job("later", id="later", **soon(1.0))
             await until(lambda: platform.platform.executions("first"))
             os.kill(os.getpid(), signal.SIGTERM)
             await told.wait()
@@ -387,11 +387,10 @@ def test_a_fire_that_waits_its_turn_is_given_back_to_the_store(tmp_path, trigger
         platform.platform.execute_as_other_user("wf", platform.now())
         store = tmp_path / "jobs.sqlite"
         service, scheduler = journaling(client, tmp_path), stored(store)
-        async with scheduled(service, scheduler) as (_, seen):
-            service.add_job(scheduler, "wf", id="it", trigger=trigger, **when[trigger])
+        async with scheduled(service, scheduler) as (firing, seen):
+            firing.add_job("wf", id="it", trigger=trigger, **when[trigger])
             await until(lambda: platform.faults.calls["listAll"])
-        assert seen.words == ["failed"]
-        assert type(seen.told[0].exception) is SubmissionError
+        assert [event.retval for event in seen.told] == [None]
         async with scheduled(journaling(client, tmp_path), stored(store)) as (_, seen):
             await seen.until("executed")
         (ours,) = (r for r in platform.platform.executions("wf") if not r.foreign)
@@ -404,9 +403,9 @@ def test_a_date_that_is_set_anew_is_not_lost_to_the_one_that_was_missed(tmp_path
     async def test(platform, client):
         for start in range(2):
             service, scheduler = Service(client), stored(tmp_path / "jobs.sqlite")
-            async with scheduled(service, scheduler) as (_, seen):
+            async with scheduled(service, scheduler) as (firing, seen):
                 when = soon(0.2 if start == 0 else 0.8)
-                service.add_job(scheduler, "wf", {"start": start}, id="it", **when)
+                firing.add_job("wf", {"start": start}, id="it", **when)
                 if start == 1:
                     await asyncio.sleep(0.4)
                     assert not seen.told  # the new date, and only that
@@ -422,8 +421,8 @@ def test_starts_that_are_more_frequent_than_a_job_do_not_put_it_off(tmp_path):
     async def test(platform, client):
         for _ in range(4):
             service, scheduler = Service(client), stored(tmp_path / "jobs.sqlite")
-            async with scheduled(service, scheduler):
-                service.add_job(scheduler, "wf", id="it", trigger="interval", seconds=1)
+            async with scheduled(service, scheduler) as (firing, _):
+                firing.add_job("wf", id="it", trigger="interval", seconds=1)
                 await asyncio.sleep(0.6)
         assert platform.platform.executions("wf")
 
@@ -435,8 +434,8 @@ def test_what_an_operator_paused_stays_paused(tmp_path):
         hourly = {"id": "it", "trigger": "interval", "hours": 1}
         for start in range(2):
             service, scheduler = Service(client), stored(tmp_path / "jobs.sqlite")
-            async with scheduled(service, scheduler):
-                service.add_job(scheduler, "wf", **hourly)
+            async with scheduled(service, scheduler) as (firing, _):
+                firing.add_job("wf", **hourly)
                 if start == 0:
                     scheduler.pause_job("it")
                 assert scheduler.get_job("it").next_run_time is None
@@ -450,9 +449,9 @@ def test_a_job_that_moves_to_another_store_leaves_the_one_before(tmp_path):
         scheduler = AsyncIOScheduler(
             jobstores={name: MemoryJobStore() for name in ("default", "other")}
         )
-        async with scheduled(service, scheduler):
+        async with scheduled(service, scheduler) as (firing, _):
             for store in ("default", "other"):
-                service.add_job(scheduler, "wf", id="it", jobstore=store, **soon(60))
+                firing.add_job("wf", id="it", jobstore=store, **soon(60))
             (job,) = scheduler.get_jobs()
             assert scheduler.get_job("it", "other").id == job.id
 
@@ -468,24 +467,94 @@ def test_a_start_that_fails_can_be_tried_again(tmp_path):
                 async with service.scheduling(scheduler):
                     pass
         (tmp_path / "there is no such folder").mkdir()
-        async with scheduled(service, scheduler) as (_, seen):
-            service.add_job(scheduler, "wf", id="it", **soon())
+        async with scheduled(service, scheduler) as (firing, seen):
+            firing.add_job("wf", id="it", **soon())
             await seen.until("executed")
 
     play(test)
 
 
+def day_of(due):
+    """What a job store can keep by its name."""
+    return {"day": due.astimezone(UTC).date().isoformat()}
+
+
+def test_parameters_can_be_made_of_the_time_that_a_fire_was_due(tmp_path):
+    due = datetime(2026, 2, 28, 23, 59, tzinfo=UTC)  # missed since long
+
+    async def test(platform, client):
+        scheduler = stored(tmp_path / "jobs.sqlite")
+        async with scheduled(Service(client), scheduler) as (firing, seen):
+            firing.add_job("wf", day_of, id="it", trigger="date", run_date=due)
+            await seen.until("executed")
+        (execution,) = platform.platform.executions("wf")
+        assert execution.params == {"day": "2026-02-28"}
+
+    play(test)
+
+
+def test_what_makes_wrong_parameters_is_told_as_a_job_that_failed():
+    async def test(platform, client):
+        async with scheduled(Service(client)) as (firing, seen):
+            firing.add_job("wf", lambda due: {"day": due}, id="it", **soon())
+            await seen.until("failed")
+        assert "JSON" in str(seen.told[0].exception)
+        assert not platform.platform.executions("wf")
+
+    play(test)
+
+
+def test_a_runner_that_is_there_already_is_used_and_left_open(caplog):
+    async def test(platform, client):
+        scheduler = AsyncIOScheduler()
+        seen = Seen(scheduler)
+        async with client() as opened, Runner(opened) as runner:
+            async with scheduling(scheduler, runner) as firing:
+                firing.add_job("slow", id="slow", **soon(0.05))
+                firing.add_job("slow", id="waits", **soon(0.05))
+                firing.add_job("quick", id="quick", **soon(0.05))
+                await seen.until("executed")
+            left = {event.job_id: event.retval for event in seen.told}
+            assert left.pop("quick").status is RunStatus.SUCCEEDED
+            assert left == {"slow": None, "waits": None}
+            (ref,) = runner.open_runs
+            assert ref.workflow_id == "slow"
+            assert (await run_and_wait(runner, "quick")).status is RunStatus.SUCCEEDED
+        words = {record.getMessage().partition(" ")[0] for record in caplog.records}
+        assert words == {"slow", "waits"}
+        assert len(platform.platform.executions("slow")) == 1
+
+    play(
+        test,
+        SimulatedWorkflow("slow", duration=60.0),
+        SimulatedWorkflow("quick", duration=0.1),
+    )
+
+
+def test_a_job_that_is_cancelled_by_somebody_else_failed():
+    async def test(platform, client):
+        async with scheduled(Service(client)) as (firing, seen):
+            firing.add_job("wf", id="it", **soon(0.05))
+            await until(lambda: platform.platform.executions("wf"))
+            (task,) = firing._executor._under_way
+            task.cancel()
+            await seen.until("failed")
+        assert isinstance(seen.told[0].exception, asyncio.CancelledError)
+
+    play(test, SimulatedWorkflow("wf", duration=60.0))
+
+
 def test_a_job_that_a_fire_adds_is_no_part_of_that_fire():
     async def test(platform, client):
         service = Service(client)
-        async with scheduled(service) as (scheduler, seen):
+        async with scheduled(service) as (firing, seen):
 
             def follow(event):
                 if event.job_id == "it":
-                    scheduler.add_job(run_workflow, args=["wf"], id="by hand")
+                    seen.scheduler.add_job(run_workflow, args=["wf"], id="by hand")
 
-            scheduler.add_listener(follow, EVENT_JOB_EXECUTED)
-            service.add_job(scheduler, "wf", id="it", **soon())
+            seen.scheduler.add_listener(follow, EVENT_JOB_EXECUTED)
+            firing.add_job("wf", id="it", **soon())
             await seen.until("executed", "failed")
         (by_hand,) = (e for e in seen.told if e.job_id == "by hand")
         assert isinstance(by_hand.exception, ConfigurationError)
@@ -499,24 +568,24 @@ def test_what_cannot_be_right_is_said_at_once():
         scheduler = AsyncIOScheduler()
         with pytest.raises(ConfigurationError, match="add it with"):
             await run_workflow("wf")
-        with pytest.raises(ConfigurationError, match="not running"):
-            service.add_job(scheduler, "wf", id="a", **soon())
         for wrong in (BackgroundScheduler(), AsyncIOScheduler):
             with pytest.raises(ConfigurationError, match="give AsyncIOScheduler"):
                 async with service.scheduling(wrong):
                     pass
-        async with service.scheduling(scheduler):
+        async with service.scheduling(scheduler) as firing:
             with pytest.raises(ConfigurationError, match="overlap"):
-                service.add_job(scheduler, "wf", id="a", overlap="both", **soon())
+                firing.add_job("wf", id="a", overlap="both", **soon())
             with pytest.raises(ConfigurationError, match="timeout"):
-                service.add_job(scheduler, "wf", id="a", timeout=-1, **soon())
+                firing.add_job("wf", id="a", timeout=-1, **soon())
             for late in (0, 1.5):
                 with pytest.raises(ConfigurationError, match="late"):
-                    service.add_job(scheduler, "wf", id="a", late=late, **soon())
+                    firing.add_job("wf", id="a", late=late, **soon())
             with pytest.raises(ConfigurationError, match="JSON"):
-                service.add_job(scheduler, "wf", {"a": object()}, id="a", **soon())
+                firing.add_job("wf", {"a": object()}, id="a", **soon())
             with pytest.raises(LookupError):
-                service.add_job(scheduler, "wf", id="a", trigger="never")
+                firing.add_job("wf", id="a", trigger="never")
+            with pytest.raises(ConfigurationError, match="say late="):
+                firing.add_job("wf", id="a", misfire_grace_time=60, **soon())
             assert not scheduler.get_jobs()
             with pytest.raises(ConfigurationError, match="runs already"):
                 async with Service(client).scheduling(scheduler):
