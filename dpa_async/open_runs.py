@@ -1,6 +1,8 @@
 """The runs that a runner knows: the open ones, and those that its journal has."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from weakref import WeakValueDictionary
 
 from attrs import evolve
 
@@ -19,6 +21,10 @@ _REMEMBERED = 10_000
 class OpenRuns:
     """Gives one `Run` for each run, as long as it is not seen to be over.
 
+    What was started here, or is in the journal, is kept until then. What was attached
+    to is anybody's word: it is kept while somebody has it, and nothing waits for it but
+    who asked.
+
     Args:
         here: What all runs have in common.
         journal: Where runs of earlier processes are, or None.
@@ -28,15 +34,17 @@ class OpenRuns:
         self._here = evolve(here, on_end=self._forget)
         self._journal = journal
         self._open: dict[RunRef, Run] = {}
+        self._attached: WeakValueDictionary[RunRef, Run] = WeakValueDictionary()
         self._latest: dict[str, Run] = {}
+        self._earlier: dict[str, list[Run]] = {}  # of one workflow; rarely any
         self._ended: dict[RunRef, None] = {}  # the newest, for their order
 
     def __iter__(self) -> Iterator[RunRef]:
         """Give the runs that are not seen to be over."""
-        return iter(tuple(self._open))
+        return iter((*self._open, *self._attached))
 
     def latest(self, workflow_id: str) -> Run | None:
-        """Give the latest run of a workflow that is known, if any."""
+        """Give the latest run of a workflow that is kept, if any."""
         return self._latest.get(workflow_id)
 
     def is_bound(self, ref: RunRef) -> bool:
@@ -50,12 +58,12 @@ class OpenRuns:
         """
         key = order.submission.key
         alarm = accepted.tracked if self._here.has_alarms else None
-        run = self._open.get(accepted.ref)
+        run = self._known(accepted.ref)
+        self._end_others(accepted.ref)
         if run is not None and run.key in {None, key}:
             run.belongs_to(key, accepted.at, order.context)
             run.expect(alarm)
         else:
-            self._end_latest(order.workflow_id)
             run = Run(
                 self._here,
                 accepted.ref,
@@ -69,17 +77,18 @@ class OpenRuns:
         self._here.announce(Submitted, key, run.ref, order.departure.age())
         return self._keep(run)
 
-    def _end_latest(self, workflow_id: str) -> None:
-        """Let go of a workflow's latest run: the platform has just told it is over."""
-        previous = self._latest.get(workflow_id)
-        if previous is not None:
-            previous.superseded()
-            self._forget(previous.ref)
-
     def attach(self, ref: RunRef) -> Run:
         """Give the run of a reference."""
-        known = self._open.get(ref)
-        return known if known is not None else self._keep(Run(self._here, ref))
+        run = self._known(ref)
+        if run is None:
+            run = self._attached[ref] = Run(self._here, ref)
+        return run
+
+    def adopt(self, ref: RunRef, key: str, submitted_at: datetime | None) -> Run:
+        """Make what was found the run of a key."""
+        run = self.attach(ref)
+        run.belongs_to(key, submitted_at)
+        return self._keep(run)
 
     def journaled(self, order: Order) -> Entry | None:
         """Give what is journaled of an order's key; None: it is free.
@@ -127,10 +136,10 @@ class OpenRuns:
             key = entry.submission.key
             return next((r for r in self._open.values() if r.key == key), None)
         key, submitted_at = entry.submission.key, entry.submitted_at
-        known = self._open.get(entry.ref)
+        known = self._known(entry.ref)
         if known is not None:
             known.belongs_to(key, submitted_at)
-            return known
+            return self._keep(known)
         return self._keep(
             Run(
                 self._here,
@@ -143,16 +152,37 @@ class OpenRuns:
 
     def close(self) -> None:
         """Expect no callbacks any more, and let go of what nobody waited for."""
-        for run in self._open.values():
+        for run in (*self._open.values(), *self._attached.values()):
             run.expect(None)
             run.left()
 
+    def _known(self, ref: RunRef) -> Run | None:
+        return self._open.get(ref) or self._attached.get(ref)
+
     def _keep(self, run: Run) -> Run:
-        self._open[run.ref] = run
-        self._latest[run.ref.workflow_id] = run
+        """Keep a run until it is over: its workflow's next one waits for it."""
+        workflow_id = run.ref.workflow_id
+        latest = self._latest.get(workflow_id, run)
+        if latest is not run:
+            self._earlier.setdefault(workflow_id, []).append(latest)
+        self._latest[workflow_id] = self._open[run.ref] = run
+        _ = self._attached.pop(run.ref, None)
         return run
 
+    def _end_others(self, ref: RunRef) -> None:
+        """Let go of a workflow's runs but one: the platform has just told of their end.
+
+        It runs one at a time.
+        """
+        latest = self._latest.get(ref.workflow_id)
+        earlier = self._earlier.get(ref.workflow_id, ())
+        for run in (latest, *earlier):
+            if run is not None and run.ref != ref:
+                run.superseded()
+                self._forget(run.ref)
+
     def _forget(self, ref: RunRef) -> None:
+        _ = self._attached.pop(ref, None)
         run = self._open.pop(ref, None)
         if run is None:
             return
@@ -162,6 +192,11 @@ class OpenRuns:
                 del self._ended[next(iter(self._ended))]
         if self._latest.get(ref.workflow_id) is run:
             del self._latest[ref.workflow_id]
+        earlier = self._earlier.get(ref.workflow_id, [])
+        if run in earlier:
+            earlier.remove(run)
+            if not earlier:
+                del self._earlier[ref.workflow_id]
 
 
 def _failed(entry: Entry) -> bool:

@@ -53,9 +53,9 @@ class Run:
     """
 
     __slots__ = (
+        "__weakref__",
         "_alarm",
         "_concluding",
-        "_context",
         "_ended_at",
         "_here",
         "_outputs",
@@ -63,6 +63,7 @@ class Run:
         "_status",
         "_submitted_at",
         "_wait",
+        "context",
         "key",
         "looks",
         "ref",
@@ -90,8 +91,8 @@ class Run:
         self._outputs = None if wants_outputs else NodeOutputs(unread=_NOT_ASKED)
         self._result: RunResult | None = None
         self._concluding: Shared[RunResult] | None = None
-        # What it does it does in this context; None: nobody looks after it.
-        self._context = context
+        # Its looks see these variables; None: nobody looks after it.
+        self.context = context
         # There until the end: who is over needs no timer, and is no cycle.
         self._wait: Wait | None = Wait(here.watch, self, beginning)
         self._alarm: Alarm | None = None
@@ -117,11 +118,6 @@ class Run:
     def __await__(self) -> Generator[Any, None, RunResult]:
         """Await `result()`."""
         return self.result().__await__()
-
-    @property
-    def context(self) -> Context | None:
-        """The context variables that its looks see; None: there are none of its own."""
-        return self._context
 
     @property
     def ended(self) -> bool:
@@ -189,9 +185,9 @@ class Run:
         Cancelling it detaches, as cancelling a waiter does.
         """
         if self._wait is not None:
-            if self._context is None and not self._here.watch.closed:
-                self._context = copy_context()
-                self._context.run(self._here.announce, Attached, self.ref, self.key)
+            if self.context is None and not self._here.watch.closed:
+                self.context = copy_context()
+                self.context.run(self._here.announce, Attached, self.ref, self.key)
             return self._wait.join()
         end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         end.set_result(self._status)
@@ -269,8 +265,8 @@ class Run:
 
     def left(self) -> None:
         """Take note that nobody looks after it any more."""
-        if not self.ended and self._context is not None:
-            self._context = None
+        if not self.ended and self.context is not None:
+            self.context = None
             self._here.announce(Detached, self.ref)
 
     def given_up(self) -> RunError:
@@ -337,7 +333,7 @@ class Run:
         """Take note whose run it is, where that was not known: its end is journaled."""
         self.key = self.key or key
         self._submitted_at = self._submitted_at or submitted_at
-        self._context = context if self._context is None else self._context
+        self.context = context if self.context is None else self.context
 
     async def journal_start(self) -> None:
         """See that it is found again by its key, whatever becomes of this process.
@@ -371,7 +367,7 @@ class Run:
                 self._here.owner,
                 self._conclude,
                 ended_by_owner=self.given_up,
-                context=self._context,
+                context=self.context,
             )
         return await self._concluding.join()
 
@@ -383,7 +379,7 @@ class Run:
         await self._write_down(lambda journal, key: journal.finished(key, result))
         self._result = result
         # With what concludes it, the run would be a cycle.
-        self._concluding = self._context = None
+        self._concluding = self.context = None
         return result
 
     async def _read_outputs(self) -> NodeOutputs:

@@ -233,7 +233,8 @@ class Runner:
     def attach(self, ref: RunRef | str) -> Run:
         """Take up a run that was started before, here or elsewhere.
 
-        The same reference gives the same `Run`, as long as it is not over.
+        The same reference gives the same `Run`, as long as somebody has it and it is
+        not over. Nothing waits for it but who asks: a reference is anybody's word.
 
         Raises:
             ConfigurationError: It is no reference, or of another platform; or the
@@ -377,11 +378,9 @@ class Runner:
 
     async def _adopt(self, submission: Submission, ref: RunRef) -> Run:
         """Make a found run the submission's."""
-        run = self._runs.attach(ref)
         if self._journal is not None:
             await self._journal.started(submission.key, ref, submission.sent_at)
-        run.belongs_to(submission.key, submission.sent_at)
-        return run
+        return self._runs.adopt(ref, submission.key, submission.sent_at)
 
 
 def _copied(params: Mapping[str, object]) -> dict[str, object]:

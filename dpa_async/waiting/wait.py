@@ -6,7 +6,6 @@ while a look is under way: fifty thousand sleeping runs are no fifty thousand ta
 
 import asyncio
 import copy
-import enum
 import math
 from collections.abc import Iterator
 from contextvars import Context
@@ -14,6 +13,7 @@ from contextvars import Context
 from dpa_async.errors import (
     ConfigurationError,
     DPAError,
+    InvalidParameterError,
     RunSuspendedError,
     RunUnreachableError,
 )
@@ -28,7 +28,7 @@ from dpa_async.waiting.schedules import (
 )
 from dpa_async.waiting.waiter import Waiter
 from dpa_async.waiting.watch import STALE, End, Watch
-from dpa_async.waiting.watched import ATTACHED, Beginning, Watched
+from dpa_async.waiting.watched import ATTACHED, Beginning, Trust, Watched
 
 # In seconds, all of them.
 _BETWEEN_ALARMS = 1.0  # two looks that alarms ask for
@@ -40,17 +40,7 @@ _TIMERS_DIFFER = 0.01  # a timer may come so long before it is due
 # What a list says of nearly all, thousands of times: an enum's lookup would show.
 _RUNNING, _SUSPENDED = WorkflowStatus.RUNNING, WorkflowStatus.SUSPENDED
 _AT_REST = frozenset({WorkflowStatus.SUCCEEDED, WorkflowStatus.FAILED})
-
-
-class _Trust(enum.Enum):
-    """What a run's next look is left to."""
-
-    ITSELF = "its own schedule"
-    YOUNG = "the first list that can tell of it"
-    LISTS = "the list that shows it at rest: one showed it running"
-
-
-_LISTS = _Trust.LISTS
+_LISTS = Trust.LISTS
 
 
 class Wait:
@@ -109,7 +99,7 @@ class Wait:
         if started_at is None:
             self._running_at = -math.inf  # there was none
         self._alarm: Why | None = None  # what asks for the next look
-        self._trust = _Trust.ITSELF
+        self._trust = Trust.ITSELF
         self._believe_from = 0.0  # lists that were asked for then, or later
         self._doubt = 0.5  # seconds for which the latest false alarm discredits them
         self._intervals: Iterator[float] | None = None  # None: the plain schedule
@@ -171,8 +161,8 @@ class Wait:
             if self._waiter is None:
                 self._informative = False
                 self._rest()
-                if self._trust is not _Trust.ITSELF:  # nobody hears lists any more
-                    self._trust = _Trust.ITSELF
+                if self._trust is not Trust.ITSELF:  # nobody hears lists any more
+                    self._trust = Trust.ITSELF
                     now = asyncio.get_running_loop().time()
                     self._due = now + self._watch.policy.first_look
                 self._run.left()
@@ -226,9 +216,9 @@ class Wait:
 
     def rely_on_itself(self, *, only_young: bool = False) -> None:
         """Be looked at by its own schedule again: no list watches over it any more."""
-        if self._trust is _Trust.ITSELF or (only_young and self._trust is _LISTS):
+        if self._trust is Trust.ITSELF or (only_young and self._trust is _LISTS):
             return
-        self._trust = _Trust.ITSELF
+        self._trust = Trust.ITSELF
         if self._started_at is not None:  # as far as the schedule would be by now
             step = plain_step(self._watch.policy, self._elapsed())
             self._steps = max(self._steps, step)
@@ -238,7 +228,7 @@ class Wait:
     def _rely_on_lists(self) -> None:
         if self._trust is _LISTS or self.has_alarm or not self._watch.is_swept:
             return
-        if self._trust is _Trust.ITSELF and self._is_young():
+        if self._trust is Trust.ITSELF and self._is_young():
             return  # it may be over long before a list can tell
         self._trust = _LISTS
         self._sleep_until(None)
@@ -273,8 +263,8 @@ class Wait:
         is_watched_over = self.has_alarm or self._trust is _LISTS
         usual: Why = "safety" if is_watched_over else "schedule"
         why, self._alarm = self._alarm or usual, None
-        if self._trust is _Trust.YOUNG:  # it was, and no list told of it
-            self._trust = _Trust.ITSELF
+        if self._trust is Trust.YOUNG:  # it was, and no list told of it
+            self._trust = Trust.ITSELF
         try:
             status = await self._run.look(why)
         except ConfigurationError as error:  # no look can ever succeed
@@ -299,6 +289,9 @@ class Wait:
         self._intervals = self._own_intervals()  # a plan counts on its looks
         if why == "callback":  # none comes again
             self._alarm = why
+        if isinstance(error, InvalidParameterError) and self.lag() is None:
+            words = f"it was never seen, and the platform does not know it: {error}"
+            return RunUnreachableError(self._run.ref, words)
         if self._silent_since is None:
             self._silent_since = self._looked_at
         patience = self._watch.policy.max_silence
@@ -350,7 +343,7 @@ class Wait:
         if is_first and self._started_at is not None and not self.has_alarm:
             patience = self._watch.patience() - self._elapsed()
             if patience > interval:
-                self._trust = _Trust.YOUNG
+                self._trust = Trust.YOUNG
                 return patience
         return interval
 

@@ -1,5 +1,6 @@
 """What is waited for, and what tells of its end."""
 
+import enum
 from collections.abc import Callable
 from contextvars import Context
 from typing import Protocol
@@ -9,6 +10,14 @@ from attrs import frozen
 from dpa_async.errors import RunError
 from dpa_async.events import Why
 from dpa_async.models import RunRef, RunStatus
+
+
+class Trust(enum.Enum):
+    """What a run's next look is left to."""
+
+    ITSELF = "its own schedule"
+    YOUNG = "the first list that can tell of it"
+    LISTS = "the list that shows it at rest: one showed it running"
 
 
 @frozen
