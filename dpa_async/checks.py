@@ -63,7 +63,7 @@ def check_path(name: str, value: object, *, such_as: str) -> None:
         ConfigurationError: It is not.
     """
     check_type(name, value, str)
-    if not isinstance(value, str) or not _PATH.fullmatch(value):
+    if not _PATH.fullmatch(str(value)):
         refuse(name, f"is {value!r}: give one such as {such_as}")
 
 

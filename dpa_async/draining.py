@@ -4,7 +4,7 @@
         async for outcome in run_many(runner, requests):
             ...
 
-The journal goes on from there: `told.is_set()` says whether there is something left.
+The journal goes on from there; `told.is_set()` says whether a signal came.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 async def draining(
     target: Closeable, *, signals: Sequence[signal.Signals] = _SIGNALS
 ) -> AsyncGenerator[asyncio.Event]:
-    """Have the first of these signals close a runner; the next one does what it did.
+    """Have the first of these signals close it; the next one does what it did.
 
-    Closing it stops starting, finishes the POSTs that are out (5 s at most, beyond what
-    their answers are held), journals them and detaches from what runs. Batches end,
-    whoever waits is told. On the platform the runs go on, and with a journal the same
-    call goes on with them later.
+    Closing a runner stops starting, finishes the POSTs that are out (5 s at most,
+    beyond what their answers are held), journals them and detaches from what runs.
+    Batches end, whoever waits is told. On the platform the runs go on, and with a
+    journal the same call goes on with them later.
 
     Args:
         target: What is drained: a runner, or what has one and closes it.

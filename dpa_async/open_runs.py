@@ -52,9 +52,9 @@ class OpenRuns:
         return ref in self._open or ref in self._ended
 
     def start(self, order: Order, accepted: Accepted) -> Run:
-        """Make a run of an execute's answer; or of what was found where that was lost.
+        """Give the run of an execute's answer.
 
-        Somebody may wait for what was found already: that is the run, then.
+        One that is known already, for it was attached to meanwhile, is taken.
         """
         key = order.submission.key
         alarm = accepted.tracked if self._here.has_alarms else None

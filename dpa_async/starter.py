@@ -294,13 +294,14 @@ class Starter:
 
 def _problem(entry: _Entry) -> str | None:
     """Name the error of a request that is over; None: it has none, but a run."""
-    over: asyncio.Future[Start] = entry.task or entry
-    if over.cancelled():  # by whoever told the waiter why, or by the waiter
-        over = entry
-    problem = _closed(entry) if over.cancelled() else over.exception() or over.result()
-    if over.cancelled() and not isinstance(problem, SubmissionUncertainError):
-        return asyncio.CancelledError.__name__
-    return type(problem).__name__ if isinstance(problem, Exception) else None
+    over: asyncio.Future[Start] = entry
+    if entry.task is not None and not entry.task.cancelled():
+        over = entry.task  # it knows more than who gave up waiting for it
+    if not over.cancelled():
+        problem = over.exception() or over.result()
+        return type(problem).__name__ if isinstance(problem, Exception) else None
+    is_doubt = isinstance(_closed(entry), SubmissionUncertainError)
+    return (SubmissionUncertainError if is_doubt else asyncio.CancelledError).__name__
 
 
 def _closed(entry: _Entry) -> Start:

@@ -46,9 +46,6 @@ class CallbackReceiver:
 
     Raises:
         ConfigurationError: An argument cannot be right, or `public_url` is missing.
-
-    Attributes:
-        closed: Whether it has been; it is not opened again.
     """
 
     def __init__(
@@ -71,7 +68,7 @@ class CallbackReceiver:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._mounted = False
         self._listening: contextlib.AsyncExitStack | None = None
-        self.closed = False
+        self._closed = False
         self._asgi = make_app(self._receive)
 
     async def __aenter__(self) -> Self:
@@ -94,6 +91,11 @@ class CallbackReceiver:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed: it is not opened again."""
+        return self._closed
 
     @property
     def asgi(self) -> ASGIApp:
@@ -172,7 +174,7 @@ class CallbackReceiver:
 
         Where it is mounted, every callback is answered 404 from now on.
         """
-        self.closed = True
+        self._closed = True
         self._expectations.clear()
         if self._listening is not None:
             await self._listening.aclose()
@@ -197,7 +199,7 @@ class CallbackReceiver:
         self._loop = self._loop or loop
         if self._loop is not loop:
             raise ConfigurationError(_OTHER_LOOP)
-        if self.closed:
+        if self._closed:
             refuse("the receiver", "is closed: make a new one")
 
     def _receive(self, method: str, path: str, body: bytes | None) -> Verdict:

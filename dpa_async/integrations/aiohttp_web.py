@@ -32,8 +32,8 @@ class Service(RunnerService):
             none.
         observers: Called with each `RunEvent`, on the event loop.
         on_resumed: Called with each outcome of what the process before this one left
-            in the journal, and awaited where it gives something to await; by default
-            that is logged.
+            in the journal, one after the other, and awaited where it gives something to
+            await: the service does not end before. By default that is logged.
 
     Raises:
         ConfigurationError: Something that is to make something cannot be called.
@@ -44,8 +44,8 @@ class Service(RunnerService):
 
         When the application is shut down the runner is closed at once: who waits for a
         run is told, with its reference, and holds nothing up. Runs that go on are
-        detached from, executes that are out finished. To start it can raise what
-        `DPAClient` and journals raise.
+        detached from, executes that are out finished. Starting the application raises
+        what `DPAClient` and journals raise.
 
         With callbacks an application is started once: its routes are for good.
 

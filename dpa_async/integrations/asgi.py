@@ -10,7 +10,7 @@ Who uses it has Starlette; there is no extra for it.
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from attrs import define, field
 from starlette.applications import Starlette
@@ -44,8 +44,8 @@ class Service(RunnerService):
             none.
         observers: Called with each `RunEvent`, on the event loop.
         on_resumed: Called with each outcome of what the process before this one left
-            in the journal, and awaited where it gives something to await; by default
-            that is logged.
+            in the journal, one after the other, and awaited where it gives something to
+            await: the service does not end before. By default that is logged.
 
     Raises:
         ConfigurationError: Something that is to make something cannot be called, or
@@ -76,21 +76,16 @@ class Service(RunnerService):
             JournalError: The journal is another process's, or cannot be written.
         """
         receiver = self._receiver()
-        mount = None
-        if receiver is not None:
-            mount = self._mount_on(app, receiver)
+        mounts = [] if receiver is None else [self._mount_on(app, receiver)]
+        routes = app.router.routes
         async with self._opened(receiver):
-            if mount is None:
-                yield
-                return
             # Before all routes, of which one may take everything; and for this life
             # only: an application that is started again gets another receiver.
-            app.router.routes.insert(0, mount)
+            routes[:0] = mounts
             try:
                 yield
             finally:
-                with suppress(ValueError):  # the application has made its routes anew
-                    app.router.routes.remove(mount)
+                routes[:] = (route for route in routes if route not in mounts)
 
     def _mount_on(self, app: Starlette, receiver: CallbackReceiver) -> Mount:
         mounts = [route for route in app.router.routes if isinstance(route, Mount)]

@@ -104,11 +104,11 @@ class RunnerService:
         self._is_open = True
         try:
             async with AsyncExitStack() as life:
-                yield await self._made(life, callbacks)
+                yield await self._make(life, callbacks)
         finally:
             self._is_open = False
 
-    async def _made(
+    async def _make(
         self, life: AsyncExitStack, callbacks: CallbackReceiver | None
     ) -> Runner:
         """Make what there is for a life of the service."""
@@ -135,7 +135,9 @@ class RunnerService:
             left = runner.resume()
             telling = asyncio.create_task(self._tell(left))
             life.push_async_callback(asyncio.gather, telling)
-            _ = await life.enter_async_context(left)  # closed before the telling ends
+            _ = await life.enter_async_context(
+                left
+            )  # closed first: so the telling ends
         return runner
 
     async def _close(self, runner: Runner) -> None:
@@ -153,11 +155,11 @@ class RunnerService:
         """Tell what becomes of what an earlier process left."""
         try:
             async for outcome in left:
-                await self._told(outcome)
+                await self._tell_one(outcome)
         except DPAError as error:
             _log.error("what an earlier process left is not gone on with: %s", error)
 
-    async def _told(self, outcome: RunOutcome) -> None:
+    async def _tell_one(self, outcome: RunOutcome) -> None:
         try:
             told = self._on_resumed(outcome)
             if inspect.isawaitable(told):

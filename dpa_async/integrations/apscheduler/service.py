@@ -24,7 +24,8 @@ class Service(RunnerService):
         observers: Called with each `RunEvent`, on the event loop.
         on_resumed: Called with each outcome of what the process before this one left
             in the journal, one after the other, and awaited where it gives something to
-            await; by default that is logged. Of what is fired here, APScheduler tells.
+            await: the service does not end before. By default that is logged. Of what
+            is fired here, APScheduler tells.
 
     Raises:
         ConfigurationError: Something that is to make something cannot be called.
