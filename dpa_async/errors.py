@@ -325,7 +325,9 @@ class RunTimeoutError(RunError, TimeoutError):
 class RunUnreachableError(RunError):
     """The platform gave no usable status for `max_silence` seconds.
 
-    The run may well go on: attach to `ref` when the platform is back.
+    The run may well go on: attach to `ref` when the platform is back. Or it was
+    attached to and never seen, and the platform does not know it: see where the
+    reference comes from.
     """
 
 

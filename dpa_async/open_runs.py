@@ -1,7 +1,7 @@
 """The runs that a runner knows: the open ones, and those that its journal has."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from itertools import chain
 from weakref import WeakValueDictionary
 
 from attrs import evolve
@@ -14,6 +14,7 @@ from dpa_async.order import Order
 from dpa_async.run import Run
 from dpa_async.submission import Accepted
 from dpa_async.surroundings import Surroundings
+from dpa_async.waiting import HEARSAY
 
 _REMEMBERED = 10_000
 
@@ -33,23 +34,23 @@ class OpenRuns:
     def __init__(self, here: Surroundings, journal: Journal | None) -> None:
         self._here = evolve(here, on_end=self._forget)
         self._journal = journal
-        self._open: dict[RunRef, Run] = {}
+        self._kept: dict[str, dict[RunRef, Run]] = {}  # of each workflow, in order
         self._attached: WeakValueDictionary[RunRef, Run] = WeakValueDictionary()
-        self._latest: dict[str, Run] = {}
-        self._earlier: dict[str, list[Run]] = {}  # of one workflow; rarely any
         self._ended: dict[RunRef, None] = {}  # the newest, for their order
 
     def __iter__(self) -> Iterator[RunRef]:
         """Give the runs that are not seen to be over."""
-        return iter((*self._open, *self._attached))
+        kept = chain.from_iterable(self._kept.values())
+        return iter((*kept, *self._attached))
 
     def latest(self, workflow_id: str) -> Run | None:
         """Give the latest run of a workflow that is kept, if any."""
-        return self._latest.get(workflow_id)
+        kept = self._kept.get(workflow_id)
+        return next(reversed(kept.values())) if kept else None
 
     def is_bound(self, ref: RunRef) -> bool:
         """Tell whether a run is known to be somebody's: a lost execute made another."""
-        return ref in self._open or ref in self._ended
+        return ref in self._kept.get(ref.workflow_id, ()) or ref in self._ended
 
     def start(self, order: Order, accepted: Accepted) -> Run:
         """Give the run of an execute's answer.
@@ -81,14 +82,12 @@ class OpenRuns:
         """Give the run of a reference."""
         run = self._known(ref)
         if run is None:
-            run = self._attached[ref] = Run(self._here, ref)
+            run = self._attached[ref] = Run(self._here, ref, beginning=HEARSAY)
         return run
 
-    def adopt(self, ref: RunRef, key: str, submitted_at: datetime | None) -> Run:
-        """Make what was found the run of a key."""
-        run = self.attach(ref)
-        run.belongs_to(key, submitted_at)
-        return self._keep(run)
+    def adopt(self, ref: RunRef) -> Run:
+        """Keep a run that was found: it is somebody's."""
+        return self._keep(self.attach(ref))
 
     def journaled(self, order: Order) -> Entry | None:
         """Give what is journaled of an order's key; None: it is free.
@@ -134,7 +133,8 @@ class OpenRuns:
             return Run.over(self._here, entry.result)
         if entry.ref is None:  # maybe only its start could not be written down
             key = entry.submission.key
-            return next((r for r in self._open.values() if r.key == key), None)
+            kept = self._kept.get(entry.submission.workflow_id, {})
+            return next((run for run in kept.values() if run.key == key), None)
         key, submitted_at = entry.submission.key, entry.submitted_at
         known = self._known(entry.ref)
         if known is not None:
@@ -152,20 +152,18 @@ class OpenRuns:
 
     def close(self) -> None:
         """Expect no callbacks any more, and let go of what nobody waited for."""
-        for run in (*self._open.values(), *self._attached.values()):
+        kept = chain.from_iterable(runs.values() for runs in self._kept.values())
+        for run in (*kept, *self._attached.values()):
             run.expect(None)
             run.left()
 
     def _known(self, ref: RunRef) -> Run | None:
-        return self._open.get(ref) or self._attached.get(ref)
+        kept = self._kept.get(ref.workflow_id, {})
+        return kept.get(ref) or self._attached.get(ref)
 
     def _keep(self, run: Run) -> Run:
         """Keep a run until it is over: its workflow's next one waits for it."""
-        workflow_id = run.ref.workflow_id
-        latest = self._latest.get(workflow_id, run)
-        if latest is not run:
-            self._earlier.setdefault(workflow_id, []).append(latest)
-        self._latest[workflow_id] = self._open[run.ref] = run
+        self._kept.setdefault(run.ref.workflow_id, {})[run.ref] = run
         _ = self._attached.pop(run.ref, None)
         return run
 
@@ -174,29 +172,22 @@ class OpenRuns:
 
         It runs one at a time.
         """
-        latest = self._latest.get(ref.workflow_id)
-        earlier = self._earlier.get(ref.workflow_id, ())
-        for run in (latest, *earlier):
-            if run is not None and run.ref != ref:
+        for run in tuple(self._kept.get(ref.workflow_id, {}).values()):
+            if run.ref != ref:
                 run.superseded()
                 self._forget(run.ref)
 
     def _forget(self, ref: RunRef) -> None:
         _ = self._attached.pop(ref, None)
-        run = self._open.pop(ref, None)
-        if run is None:
+        kept = self._kept.get(ref.workflow_id, {})
+        if kept.pop(ref, None) is None:
             return
+        if not kept:
+            del self._kept[ref.workflow_id]
         if self._here.has_alarms:
             self._ended[ref] = None
             if len(self._ended) > _REMEMBERED:
                 del self._ended[next(iter(self._ended))]
-        if self._latest.get(ref.workflow_id) is run:
-            del self._latest[ref.workflow_id]
-        earlier = self._earlier.get(ref.workflow_id, [])
-        if run in earlier:
-            earlier.remove(run)
-            if not earlier:
-                del self._earlier[ref.workflow_id]
 
 
 def _failed(entry: Entry) -> bool:

@@ -1,5 +1,6 @@
 """An order: what somebody wants started, and how far it has come."""
 
+import copy
 from collections.abc import Mapping
 from contextvars import Context, copy_context
 from typing import Literal, Protocol, TypeAlias
@@ -14,6 +15,8 @@ from dpa_async.verdicts import uncertain_error
 
 IfBusy = Literal["queue", "fail"]
 OnUncertain = Literal["report", "wait", "rerun"]
+
+_CONSTANTS = frozenset({str, int, float, bool, type(None)})
 
 Start: TypeAlias = Run | DPAError
 """What came of an order: a run, or why there is none."""
@@ -98,3 +101,11 @@ class Order:
             sent = evolve(self.submission, sent_at=sent_at, seen=(reason,))
             return uncertain_error(sent, f"{reason} while the answer was awaited")
         return kind(self.submission, f"{reason}; nothing was started")
+
+
+def copied(params: Mapping[str, object]) -> dict[str, object]:
+    """Copy parameters; most are flat, and to look at them costs a tenth of deepcopy."""
+    flat = dict(params)
+    if _CONSTANTS.issuperset(map(type, flat.values())):
+        return flat
+    return copy.deepcopy(flat)

@@ -136,7 +136,8 @@ class Run:
         Raises:
             RunFailedError: It failed, and `check` is set; `.result` has its outputs.
             RunTimeoutError: It is still running.
-            RunUnreachableError: The platform was silent for `max_silence` seconds.
+            RunUnreachableError: The platform was silent for `max_silence` seconds, or
+                does not know a run that was attached to.
             RunSuspendedError: It is suspended, and the policy says to raise.
             OutputsUnavailableError: It succeeded, its outputs could not be read.
             JournalError: It is over, but that could not be written down.
@@ -169,7 +170,8 @@ class Run:
         """Wait for the run's end, without its outputs; gives `SUCCEEDED` or `FAILED`.
 
         Raises:
-            RunUnreachableError: The platform was silent for `max_silence` seconds.
+            RunUnreachableError: The platform was silent for `max_silence` seconds, or
+                does not know a run that was attached to.
             RunSuspendedError: It is suspended, and the policy says to raise.
             RunError: The runner was closed meanwhile.
             ConfigurationError: The client is closed, or of another event loop.
@@ -201,7 +203,8 @@ class Run:
         looked at. A reader 1,000 events behind gets a `Dropped` instead of the oldest.
 
         Raises:
-            RunUnreachableError: The platform was silent for `max_silence` seconds.
+            RunUnreachableError: The platform was silent for `max_silence` seconds, or
+                does not know a run that was attached to.
             RunSuspendedError: It is suspended, and the policy says to raise.
             OutputsUnavailableError: It succeeded, its outputs could not be read.
             JournalError: It is over, but that could not be written down.

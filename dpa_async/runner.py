@@ -1,7 +1,6 @@
 """`Runner`: what runs share, and everything that can be done with it."""
 
 import asyncio
-import copy
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Self
@@ -17,7 +16,7 @@ from dpa_async.journal import Entry, Journal
 from dpa_async.listing import Listing
 from dpa_async.models import RunRef, RunRequest, RunResult, Submission
 from dpa_async.open_runs import OpenRuns, check_same
-from dpa_async.order import IfBusy, OnUncertain, Order, Place, Start
+from dpa_async.order import IfBusy, OnUncertain, Order, Place, Start, copied
 from dpa_async.run import Run
 from dpa_async.sharing import Closeable, Owner
 from dpa_async.starter import Starter
@@ -27,7 +26,6 @@ from dpa_async.sync_window import SyncWindow
 from dpa_async.waiting import Lists, Sweep, WaitPolicy, Watch
 
 _DEFAULT_POLICY = WaitPolicy()
-_CONSTANTS = frozenset({str, int, float, bool, type(None)})
 
 
 class Runner:
@@ -105,6 +103,11 @@ class Runner:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, or being closed: it starts nothing any more."""
+        return self._owner.closed
 
     @property
     def open_runs(self) -> tuple[RunRef, ...]:
@@ -200,7 +203,7 @@ class Runner:
         return Order(
             submission=self._intent(request.workflow_id, params, request.key),
             # What is meant now, whatever becomes of the caller's mapping.
-            params=None if params is None else _copied(params),
+            params=None if params is None else copied(params),
             if_busy=if_busy,
             validate=validate,
             outputs=outputs,
@@ -378,17 +381,11 @@ class Runner:
 
     async def _adopt(self, submission: Submission, ref: RunRef) -> Run:
         """Make a found run the submission's."""
+        run = self._runs.adopt(ref)
         if self._journal is not None:
             await self._journal.started(submission.key, ref, submission.sent_at)
-        return self._runs.adopt(ref, submission.key, submission.sent_at)
-
-
-def _copied(params: Mapping[str, object]) -> dict[str, object]:
-    """Copy parameters; most are flat, and to look at them costs a tenth of deepcopy."""
-    flat = dict(params)
-    if _CONSTANTS.issuperset(map(type, flat.values())):
-        return flat
-    return copy.deepcopy(flat)
+        run.belongs_to(submission.key, submission.sent_at)
+        return run
 
 
 def _parse(text: str) -> RunRef:

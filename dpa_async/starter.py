@@ -25,6 +25,7 @@ from dpa_async.listing import Listing
 from dpa_async.open_runs import OpenRuns
 from dpa_async.order import Order, Start
 from dpa_async.preflight import Preflight
+from dpa_async.run import Run
 from dpa_async.submission import Submitter
 from dpa_async.surroundings import Surroundings
 from dpa_async.waiting import End
@@ -199,7 +200,14 @@ class Starter:
             return
         # In its context: it may be the only one who waits for that run.
         entry.blocked_by = entry.order.context.run(latest.end)
-        entry.blocked_by.add_done_callback(lambda _: self._is_ready(entry))
+        entry.blocked_by.add_done_callback(lambda _: self._was_blocked(entry, latest))
+
+    def _was_blocked(self, entry: _Entry, latest: Run) -> None:
+        """Go on; where that run is over, there may be another one of the workflow."""
+        if latest.ended and not entry.done():
+            self._at_head(entry)
+        else:
+            self._is_ready(entry)
 
     def _is_ready(self, entry: _Entry) -> None:
         entry.blocked_by = None

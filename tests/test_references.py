@@ -103,3 +103,50 @@ def test_when_a_workflow_is_executed_again_all_its_runs_before_are_over(tmp_path
             assert runner.open_runs == (new.ref,)
 
     lives(test, SimulatedWorkflow("wf", duration=0.1))
+
+
+def test_a_journaled_run_is_no_hearsay(tmp_path):
+    async def test(platform):
+        async with journaled(platform, tmp_path / "j") as (runner, _):
+            started = await runner.start("wf", key="a")
+        platform.faults.add("getProcessRunStatus", Fault.body_code(400), first=1)
+        async with journaled(platform, tmp_path / "j") as (runner, _):
+            (outcome,) = [outcome async for outcome in runner.resume()]
+            assert outcome.result.ref == started.ref
+
+    lives(test, SimulatedWorkflow("wf", duration=0.1))
+
+
+def test_runs_of_a_journal_that_are_asked_for_again_are_kept_once(tmp_path):
+    async def test(platform):
+        async with journaled(platform, tmp_path / "j") as (runner, _):
+            for key in ("a", "b"):
+                await runner.start("wf", key=key)
+                await asyncio.sleep(0.3)
+        platform.faults.add("execute", Fault.body_code(999), first=1)
+        async with journaled(platform, tmp_path / "j") as (runner, _):
+            for _ in range(100):
+                for key in ("b", "a"):
+                    await runner.start("wf", key=key)
+            assert sum(map(len, runner._runs._kept.values())) == 2
+            for run in [runner.attach(ref) for ref in runner.open_runs]:
+                await run
+            assert not runner._runs._kept
+
+    lives(test, SimulatedWorkflow("wf", duration=0.1))
+
+
+def test_a_run_that_is_kept_is_waited_for_in_whichever_order_it_was_asked_for(tmp_path):
+    async def test(platform):
+        async with journaled(platform, tmp_path / "j") as (runner, _):
+            await runner.start("wf", key="a")
+            await asyncio.sleep(0.3)
+            await runner.start("wf", key="b")
+        executed = platform.faults.calls["execute"]
+        async with journaled(platform, tmp_path / "j") as (runner, _):
+            for key in ("b", "a"):  # the latest is asked for first
+                await runner.start("wf", key=key)
+            await runner.start("wf", key="c")
+        assert platform.faults.calls["execute"] == executed + 1  # none was refused
+
+    lives(test, SimulatedWorkflow("wf", duration=0.25))

@@ -17,6 +17,7 @@ from dpa_async.errors import DPAError
 from dpa_async.events import Observer
 from dpa_async.journal import Journal
 from dpa_async.runner import Runner
+from dpa_async.sharing import cancels
 from dpa_async.waiting import WaitPolicy
 
 _DEFAULT_POLICY: Final = WaitPolicy()
@@ -164,5 +165,7 @@ class RunnerService:
             told = self._on_resumed(outcome)
             if inspect.isawaitable(told):
                 _ = await told
-        except Exception:  # noqa: BLE001 - theirs, and there are more to tell
+        except (Exception, asyncio.CancelledError):  # theirs; there are more to tell
+            if cancels():
+                raise
             _log.exception("on_resumed raised, of %s", outcome.request.key)

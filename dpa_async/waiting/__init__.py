@@ -6,10 +6,11 @@ from dpa_async.waiting.schedules import WaitPolicy, next_interval, schedule
 from dpa_async.waiting.sweep import Sweep
 from dpa_async.waiting.wait import Wait
 from dpa_async.waiting.watch import STALE, End, Watch
-from dpa_async.waiting.watched import ATTACHED, Alarm, Beginning
+from dpa_async.waiting.watched import ATTACHED, HEARSAY, Alarm, Beginning
 
 __all__ = [
     "ATTACHED",
+    "HEARSAY",
     "STALE",
     "Alarm",
     "Beginning",

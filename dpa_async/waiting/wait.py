@@ -62,6 +62,7 @@ class Wait:
         "_due",
         "_informative",
         "_intervals",
+        "_is_hearsay",
         "_looked_at",
         "_others",
         "_run",
@@ -85,6 +86,7 @@ class Wait:
         started_at, is_over = beginning.started_at, beginning.is_over
         self.busy = False  # a look is under way, or waits for room
         self.has_alarm = beginning.has_alarm
+        self._is_hearsay = beginning.is_hearsay  # until a look has seen it
         self.workflow_id = run.ref.workflow_id
         self._watch = watch
         self._run = run
@@ -271,7 +273,7 @@ class Wait:
             return error.about(ref=self._run.ref)
         except DPAError as error:
             return self._unreachable(error, why)
-        self._silent_since = None
+        self._silent_since, self._is_hearsay = None, False
         self._watch.took(asyncio.get_running_loop().time() - self._looked_at)
         if status.ended:
             if why != "safety":  # lists show it running still: that is another run
@@ -288,8 +290,8 @@ class Wait:
     def _unreachable(self, error: DPAError, why: Why) -> RunUnreachableError | None:
         self._intervals = self._own_intervals()  # a plan counts on its looks
         if why == "callback":  # none comes again
-            self._alarm = why
-        if isinstance(error, InvalidParameterError) and self.lag() is None:
+            self._alarm, self._trust = why, Trust.ITSELF
+        if isinstance(error, InvalidParameterError) and self._is_hearsay:
             words = f"it was never seen, and the platform does not know it: {error}"
             return RunUnreachableError(self._run.ref, words)
         if self._silent_since is None:

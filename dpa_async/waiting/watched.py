@@ -28,14 +28,17 @@ class Beginning:
         started_at: The loop's time when it was started; None: it was attached to.
         is_over: Whether its start was answered as if it were over: a look will tell.
         has_alarm: Whether a callback will wake it when it is over.
+        is_hearsay: Whether nothing tells of it but a reference.
     """
 
     started_at: float | None = None
     is_over: bool = False
     has_alarm: bool = False
+    is_hearsay: bool = False
 
 
 ATTACHED = Beginning()
+HEARSAY = Beginning(is_hearsay=True)
 
 
 class Watched(Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -542,6 +543,169 @@ def test_a_job_that_is_cancelled_by_somebody_else_failed():
         assert isinstance(seen.told[0].exception, asyncio.CancelledError)
 
     play(test, SimulatedWorkflow("wf", duration=60.0))
+
+
+def waiting_fire(test, tmp_path, **when):
+    """Play where a fire waits for somebody else's run, with a store that persists."""
+
+    async def main(platform, client):
+        platform.platform.execute_as_other_user("wf", platform.now())
+        store = tmp_path / "jobs.sqlite"
+        async with client() as opened, Runner(opened) as runner:
+            scheduler = stored(store)
+            async with scheduling(scheduler, runner) as firing:
+                job = firing.add_job("wf", id="it", **when)
+                await until(lambda: platform.faults.calls["listAll"])
+                await test(job, runner, scheduler)
+        again = stored(store)
+        again.start(paused=True)
+        try:
+            return again.get_job("it")
+        finally:
+            again.shutdown()
+            await asyncio.sleep(0)
+
+    def run(check):
+        async def both(platform, client):
+            check(await main(platform, client))
+
+        play(both, SimulatedWorkflow("wf", duration=60.0))
+
+    return run
+
+
+def daily():
+    return {
+        "trigger": "interval",
+        "days": 1,
+        "start_date": datetime.now(UTC) + timedelta(seconds=0.1),
+    }
+
+
+def test_a_fire_goes_back_to_its_store_also_where_its_runner_was_closed_first(tmp_path):
+    async def test(job, runner, scheduler):
+        await runner.aclose()
+
+    when = daily()
+
+    def check(kept):
+        assert kept.next_run_time == when["start_date"]
+
+    waiting_fire(test, tmp_path, **when)(check)
+
+
+def test_a_job_that_was_removed_while_its_fire_waited_stays_removed(tmp_path, caplog):
+    async def test(job, runner, scheduler):
+        job.remove()
+
+    def check(kept):
+        assert kept is None
+
+    waiting_fire(test, tmp_path, **daily())(check)
+    assert "removed meanwhile" in caplog.text
+
+
+def test_a_job_that_was_paused_while_its_fire_waited_stays_paused(tmp_path, caplog):
+    async def test(job, runner, scheduler):
+        job.pause()
+
+    def check(kept):
+        assert kept.next_run_time is None
+
+    waiting_fire(test, tmp_path, **daily())(check)
+    assert "paused meanwhile" in caplog.text
+
+
+def test_who_shuts_the_scheduler_down_is_told_what_that_lost(tmp_path, caplog):
+    async def test(job, runner, scheduler):
+        scheduler.shutdown()
+        await asyncio.sleep(0)
+
+    def check(kept):
+        assert kept.next_run_time > datetime.now(UTC)
+
+    waiting_fire(test, tmp_path, **daily())(check)
+    assert "shut the scheduler down" in caplog.text
+
+
+def test_a_fire_that_has_not_begun_when_it_is_left_goes_back_to_its_store(tmp_path):
+    async def test(platform, client):
+        store = tmp_path / "jobs.sqlite"
+        scheduler = stored(store)
+        async with Service(client).scheduling(scheduler) as firing:
+            firing.add_job("wf", id="it", **soon(60))
+            job = scheduler.get_job("it")
+            firing._executor.submit_job(job, [job.next_run_time])
+            scheduler.remove_job("it")  # as APScheduler does in the same tick
+            await firing.leave()
+        assert not platform.platform.executions("wf")
+        async with scheduled(Service(client), stored(store)) as (firing, _):
+            (kept,) = firing._scheduler.get_jobs()
+            assert kept.next_run_time == job.next_run_time
+
+    play(test)
+
+
+def test_of_several_fires_of_one_job_those_that_wait_are_left_too(tmp_path):
+    async def test(platform, client):
+        began = datetime.now(UTC)
+        async with scheduled(Service(client)) as (firing, _):
+            job = firing.add_job("wf", id="it", **soon(60))
+            times = [began + timedelta(seconds=n) for n in range(3)]
+            firing._executor.submit_job(job, times)
+            await until(lambda: platform.platform.executions("wf"))
+            await firing.leave()
+            assert {fire.due for fire in firing._executor.unsent} == set(times[1:])
+        assert len(platform.platform.executions("wf")) == 1
+
+    play(test, SimulatedWorkflow("wf", duration=60.0))
+
+
+def test_a_job_that_cannot_be_restored_is_replaced(tmp_path, monkeypatch, caplog):
+    async def test(platform, client):
+        store = tmp_path / "jobs.sqlite"
+        async with scheduled(Service(client), stored(store)) as (firing, _):
+            firing.add_job("wf", day_of, id="it", **soon(60))
+        monkeypatch.delattr(sys.modules[__name__], "day_of")
+        async with scheduled(Service(client), stored(store)) as (firing, _):
+            job = firing.add_job("wf", {"day": "today"}, id="it", **soon(60))
+            assert job.args[1] == {"day": "today"}
+        assert "cannot be restored" in caplog.text
+
+    play(test)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"timezone": "Asia/Tokyo"},
+        {"end_date": datetime(2100, 1, 1, tzinfo=UTC)},
+        {"jitter": 60},
+        {"hour": 4},
+    ],
+)
+def test_another_trigger_has_another_time(tmp_path, changed):
+    async def test(platform, client):
+        cron = {"id": "it", "trigger": "cron", "hour": 3, "timezone": "UTC"}
+        store = tmp_path / "jobs.sqlite"
+        async with scheduled(Service(client), stored(store)) as (firing, _):
+            firing.add_job("wf", **cron)
+            firing._scheduler.pause_job("it")
+        async with scheduled(Service(client), stored(store)) as (firing, _):
+            assert firing.add_job("wf", **cron).next_run_time is None
+            assert firing.add_job("wf", **{**cron, **changed}).next_run_time is not None
+
+    play(test)
+
+
+def test_who_has_ended_takes_no_jobs():
+    async def test(platform, client):
+        async with scheduled(Service(client)) as (firing, _):
+            await firing.aclose()
+            with pytest.raises(ConfigurationError, match="takes no jobs"):
+                firing.add_job("wf", id="it", **soon())
+
+    play(test)
 
 
 def test_a_job_that_a_fire_adds_is_no_part_of_that_fire():

@@ -72,8 +72,9 @@ def test_each_run_that_was_left_is_told_of_and_what_tells_may_be_awaited(tmp_pat
     play(test, tmp_path, *lasting(0.5, "abc"))
 
 
+@pytest.mark.parametrize("error", [LookupError, asyncio.CancelledError])
 def test_what_raises_when_it_is_told_is_told_of_the_others_all_the_same(
-    tmp_path, caplog
+    tmp_path, caplog, error
 ):
     async def test(scene):
         told, all_told = [], asyncio.Event()
@@ -82,7 +83,7 @@ def test_what_raises_when_it_is_told_is_told_of_the_others_all_the_same(
             told.append(outcome)
             if len(told) == 2:
                 all_told.set()
-            raise LookupError("no such row")
+            raise error
 
         await scene.leave(*"ab")
         async with scene.service(note).lifespan(Starlette()):

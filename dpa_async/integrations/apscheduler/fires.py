@@ -16,7 +16,13 @@ from attrs import frozen
 from typing_extensions import override
 
 from dpa_async.checks import refuse
-from dpa_async.errors import DPAError, SubmissionError, SubmissionUncertainError
+from dpa_async.errors import (
+    ConfigurationError,
+    DPAError,
+    RunError,
+    SubmissionError,
+    SubmissionUncertainError,
+)
 from dpa_async.models import RunRequest, RunResult
 from dpa_async.order import Order, Start
 from dpa_async.run import Run
@@ -29,6 +35,9 @@ Params: TypeAlias = (
 
 JobLike: TypeAlias = Any
 """APScheduler's job, as untyped as it comes."""
+
+_OF_THE_CLOSED = frozenset({ConfigurationError, RunError, SubmissionError})
+"""What those get whose runner is closed: of these classes, and of none below them."""
 
 _log = logging.getLogger("dpa_async")
 
@@ -44,6 +53,11 @@ class Executor(AsyncIOExecutor):
 
     Args:
         runner: Runs what is fired.
+
+    Attributes:
+        runner: As given.
+        is_leaving: Whether what is fired is let go of.
+        unsent: What was fired of which nothing was sent.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -55,27 +69,37 @@ class Executor(AsyncIOExecutor):
 
     @override
     def _do_submit_job(self, job: JobLike, run_times: Sequence[datetime]) -> None:
-        task = asyncio.get_running_loop().create_task(self._fire_each(job, run_times))
+        fires = [Fire(self, job, due) for due in run_times]
+        task = asyncio.get_running_loop().create_task(self._fire_each(job, fires))
         self._under_way.add(task)
-        task.add_done_callback(partial(self._done, job.id))
+        task.add_done_callback(partial(self._done, job.id, fires))
 
-    async def _fire_each(
-        self, job: JobLike, run_times: Sequence[datetime]
-    ) -> list[object]:
+    async def _fire_each(self, job: JobLike, fires: list["Fire"]) -> list[object]:
         events: list[object] = []
-        for due in run_times:
-            _ = _current.set(Fire(self, job, due))
+        while fires and not self.is_leaving:
+            fire = fires.pop(0)
+            _ = _current.set(fire)
             store, logger = store_of(job), self._logger.name
-            events += await run_coroutine_job(job, store, [due], logger)
+            events += await run_coroutine_job(job, store, [fire.due], logger)
         return events
 
-    def _done(self, job_id: str, task: "asyncio.Task[list[object]]") -> None:
+    def _done(
+        self, job_id: str, left: list["Fire"], task: "asyncio.Task[list[object]]"
+    ) -> None:
         self._under_way.discard(task)
-        failed = asyncio.CancelledError() if task.cancelled() else task.exception()
+        for fire in left:
+            fire.was_not_sent()
+        events: list[object] = []
+        failed: BaseException | None
+        if task.cancelled():  # before it began
+            failed = None if self.is_leaving else asyncio.CancelledError()
+        else:
+            failed = task.exception()
+            events += [] if failed is not None else task.result()
         if failed is not None:
             self._run_job_error(job_id, failed, failed.__traceback__)
         else:
-            self._run_job_success(job_id, task.result())
+            self._run_job_success(job_id, events)
 
     @override
     def shutdown(self, wait: bool = True) -> None:
@@ -110,16 +134,17 @@ class Fire:
         return f"{self.job.id} {self.due.astimezone(UTC).isoformat()}"
 
     async def run(self, request: RunRequest) -> RunResult | None:
-        """Run it; None where the scheduler ended first.
+        """Run it; None where the scheduler, or its runner, ended first.
 
         Raises:
             DPAError: As `run_and_wait`.
         """
         runner, clock = self.executor.runner, asyncio.get_running_loop().time
         began, timeout = clock(), request.timeout
-        order = runner.order(request)
+        order: Order | None = None
         run: Run | None = None
         try:
+            order = runner.order(request)
             run = _started(await runner.begin(order, timeout))
             if timeout is not None:
                 timeout = max(0.0, timeout - (clock() - began))
@@ -128,19 +153,28 @@ class Fire:
             task = asyncio.current_task()
             if task is None or not self.executor.is_leaving or task.uncancel():
                 raise  # that is somebody else's
-        self._leave(order, run)
+        except DPAError as error:
+            if not runner.closed or type(error) not in _OF_THE_CLOSED:
+                raise
+        self._let_go(order, run)
         return None
 
-    def _leave(self, order: Order, run: Run | None) -> None:
+    def _let_go(self, order: Order | None, run: Run | None) -> None:
         """Say what becomes of it without this scheduler."""
-        match run or order.given_up("its scheduler ended", SubmissionError):
-            case Run(ref=ref):
-                _log.warning("%s goes on, as %s", self.key, ref)
-            case SubmissionUncertainError():
-                _log.warning("%s was sent, and its answer is not known yet", self.key)
-            case _:
-                _log.warning("%s was not sent, and goes back to its store", self.key)
-                self.executor.unsent.append(self)
+        if run is not None:
+            _log.warning("%s goes on, as %s", self.key, run.ref)
+            return
+        start = order and order.given_up("its scheduler ended", SubmissionError)
+        if isinstance(start, Run):
+            _log.warning("%s goes on, as %s", self.key, start.ref)
+        elif isinstance(start, SubmissionUncertainError):
+            _log.warning("%s was sent, and its answer is not known yet", self.key)
+        else:
+            self.was_not_sent()
+
+    def was_not_sent(self) -> None:
+        """Take note that it is to be given back to its store."""
+        self.executor.unsent.append(self)
 
 
 def _started(start: Start) -> Run:

@@ -4,7 +4,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
@@ -52,6 +52,7 @@ class Firing:
         self._scheduler = scheduler
         self._executor = executor
         self._drain_timeout = drain_timeout
+        self._is_ending = False
         self._is_down = False
 
     def add_job(
@@ -70,8 +71,10 @@ class Firing:
         """Have a workflow run by the clock; in the place of a job of that id.
 
         A job that is there with the same trigger keeps its time: what it missed comes,
-        and what was paused stays so. Several fires that were missed are one: the
-        latest. Without a journal, a date that has passed is run each time it is added.
+        and what was paused stays so. That an interval begins at another time makes it
+        no other trigger: remove the job to move it. Several fires that were missed are
+        one: the latest. Without a journal, a date that has passed is run each time it
+        is added.
 
         Args:
             workflow_id: Which workflow.
@@ -97,7 +100,11 @@ class Firing:
             ConfigurationError: An argument cannot be right, or the runner is closed.
             ValueError: APScheduler's: the trigger's own cannot be right; `LookupError`
                 and `TypeError` likewise.
+            Exception: The job store's: it is not to be had, or cannot keep a function
+                that has no name to import it by.
         """
+        if self._is_ending:
+            refuse("the scheduler", "ends, or has ended: it takes no jobs any more")
         check_choice("overlap", overlap, "skip", "queue")
         if late is not None:
             check_count("late", late)
@@ -108,8 +115,8 @@ class Firing:
         order = self._executor.runner.order(
             RunRequest(workflow_id, fixed, timeout=timeout)
         )
-        here: JobLike = self._scheduler.get_job(id, jobstore)
-        kept: JobLike = here or self._scheduler.get_job(id)
+        here = self._job(id, jobstore)
+        kept = here or self._job(id)
         job: Job = self._scheduler.add_job(
             _WHAT_RUNS,
             trigger=trigger,
@@ -129,7 +136,8 @@ class Firing:
                 job.modify(next_run_time=kept.next_run_time)
             if here is None:  # it moved
                 kept.remove()
-        return job
+        as_kept: Job = self._job(id, jobstore) or job
+        return as_kept
 
     async def aclose(self) -> None:
         """Fire no more; give what runs `drain_timeout` seconds; then let go of it.
@@ -153,6 +161,7 @@ class Firing:
             self._shut_down()
 
     def _pause(self) -> None:
+        self._is_ending = True
         if self._scheduler.running:
             self._scheduler.pause()
 
@@ -161,34 +170,56 @@ class Firing:
         if self._is_down:
             return
         self._is_down = True
+        for fire in self._executor.unsent:
+            words = self._given_back(fire)
+            _log.warning("%s was not sent, and %s", fire.key, words)
         if self._scheduler.running:
-            for fire in self._executor.unsent:
-                self._give_back(fire)
             self._scheduler.shutdown(wait=False)  # in the loop's next turn
         self._scheduler.remove_executor(_EXECUTOR, shutdown=False)
 
-    def _give_back(self, fire: Fire) -> None:
+    def _given_back(self, fire: Fire) -> str:
         """Have a store that persists fire it again; of several of a job the latest."""
+        if not self._scheduler.running:
+            return "its store is closed: somebody else shut the scheduler down"
         job, store = fire.job, store_of(fire.job)
+        kept = self._job(job.id, store)
         try:
-            if self._scheduler.get_job(job.id, store) is not None:
-                job.modify(next_run_time=fire.due)
-                return
-            self._scheduler.add_job(
-                _WHAT_RUNS,
-                trigger=job.trigger,
-                args=job.args,
-                id=job.id,
-                name=job.name,
-                coalesce=job.coalesce,
-                max_instances=job.max_instances,
-                misfire_grace_time=job.misfire_grace_time,
-                next_run_time=fire.due,
-                jobstore=store,
-                executor=_EXECUTOR,
+            if kept is not None and kept.next_run_time is not None:
+                kept.modify(next_run_time=fire.due)
+            elif kept is not None:
+                return "its job was paused meanwhile"
+            elif _goes_on(job, fire.due):
+                return "its job was removed meanwhile"
+            else:  # APScheduler removed it, for this was its last
+                self._add_again(job, fire.due)
+        except Exception as error:  # noqa: BLE001 - the store's own, whatever it is
+            return f"cannot be given back to its store: {error!r}"
+        return "goes back to its store"
+
+    def _add_again(self, job: JobLike, due: datetime) -> None:
+        self._scheduler.add_job(
+            _WHAT_RUNS,
+            trigger=job.trigger,
+            args=job.args,
+            id=job.id,
+            name=job.name,
+            coalesce=job.coalesce,
+            max_instances=job.max_instances,
+            misfire_grace_time=job.misfire_grace_time,
+            next_run_time=due,
+            jobstore=store_of(job),
+            executor=_EXECUTOR,
+        )
+
+    def _job(self, job_id: str, store: str | None = None) -> JobLike:
+        """Give a job, or None; one that cannot be restored is as good as none."""
+        try:
+            return self._scheduler.get_job(job_id, store)
+        except Exception as error:  # noqa: BLE001 - whatever it was pickled with
+            _log.warning(
+                "job %r cannot be restored, so it is no job: %r", job_id, error
             )
-        except Exception:  # noqa: BLE001 - the store's own, whatever it is
-            _log.exception("%s was not sent, and cannot be given back", fire.key)
+        return None
 
 
 @asynccontextmanager
@@ -233,10 +264,25 @@ async def scheduling(
 
 def _keeps_its_time(job: JobLike, kept: JobLike) -> bool:
     """Tell whether a job goes on from where the one that it replaces was."""
-    if str(job.trigger) == str(kept.trigger):
+    if _identity(job.trigger) == _identity(kept.trigger):
         return True
-    due, now = kept.next_run_time, datetime.now(UTC)
-    if due is None or due > now:
+    due = kept.next_run_time
+    if due is None or due > datetime.now(UTC):
         return False
     # It was missed; but a date that was set anew would not come after it.
-    return job.trigger.get_next_fire_time(due, now) is not None
+    return _goes_on(job, due)
+
+
+def _goes_on(job: JobLike, due: datetime) -> bool:
+    """Tell whether a job's trigger has another time after this one."""
+    return job.trigger.get_next_fire_time(due, datetime.now(UTC)) is not None
+
+
+def _identity(trigger: object) -> Sequence[object]:
+    """Give what tells triggers apart.
+
+    An interval's beginning is none of it: where none is given it is the time at which
+    the trigger was made.
+    """
+    rest = [getattr(trigger, name, None) for name in ("timezone", "end_date", "jitter")]
+    return [type(trigger), str(trigger), *map(str, rest)]
