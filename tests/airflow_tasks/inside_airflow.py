@@ -9,7 +9,8 @@ import json
 import pytest
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk import DAG, BaseHook
-from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent
 
 from dpa_async import DPAClient
 from dpa_async.integrations.airflow import (
@@ -21,8 +22,9 @@ from dpa_async.integrations.airflow import (
     DPAWorkflowFreeTrigger,
 )
 from dpa_async.integrations.airflow.operators import deadline_from
-from dpa_async.simulator import SimulatedWorkflow, Simulator, serving
+from dpa_async.simulator import Fault, SimulatedWorkflow, Simulator, serving
 
+TRIGGERS = "dpa_async.integrations.airflow.triggers"
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 
@@ -46,6 +48,7 @@ def platform(monkeypatch):
             },
         }
         monkeypatch.setenv("AIRFLOW_CONN_DPA_DEFAULT", json.dumps(connection))
+        monkeypatch.setattr(f"{TRIGGERS}._SETTLED", 0.2)
         yield simulator
 
 
@@ -93,14 +96,37 @@ def test_a_hook_opens_a_client(platform):
     del platform
 
 
-def test_a_run_that_succeeds_ends_its_task_with_its_outputs(platform):
-    (event,) = events(DPARunTrigger(str(executed(platform, "good"))))
-    assert isinstance(event, TaskSuccessEvent)
-    outputs = event.xcoms["return_value"]
+def test_a_run_that_succeeds_goes_back_to_a_worker_with_its_outputs(platform):
+    ref = executed(platform, "good")
+    (event,) = events(DPARunTrigger(str(ref)))
+    task = DPARunWorkflowOperator(task_id="t", workflow_id="good")
+    outputs = task.when_over({}, event.payload)
+    assert isinstance(outputs, dict)  # a mapping: a task can be expanded over it
     assert outputs
     assert all(isinstance(name, str) for name in outputs)
-    quiet = DPARunTrigger(str(executed(platform, "good")), push_outputs=False)
-    assert events(quiet)[0].xcoms is None
+    assert event.payload["url"] == f"https://dpa.example/#/good/{ref.run_id}"
+    sensor = DPARunSensor(task_id="s", ref=str(ref), timeout=9)
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute({})
+    assert deferred.value.method_name == "when_over"
+    assert sensor.when_over({}, event.payload) == outputs
+
+
+def test_outputs_that_are_not_wanted_are_not_missed(platform):
+    ref = str(executed(platform, "good"))
+    platform.faults.add("getOutParamByModelId", Fault.body_code(500))
+    (event,) = events(DPARunTrigger(ref, push_outputs=False))
+    assert event.payload["outputs"] == {}
+    assert isinstance(events(DPARunTrigger(ref))[0], TaskFailedEvent)
+
+
+def test_the_link_leads_to_the_run_when_it_is_over_too(platform):
+    task = DPARunWorkflowOperator(task_id="t", workflow_id="good")
+    event = {"ref": "dpa-run:1:good:in1@https://h", "url": "https://h/1", "outputs": {}}
+    task.when_over({}, event)
+    assert DPARunLink().get_link(task, ti_key=None) == "https://h/1"
+    task.on_kill()
+    del platform
 
 
 def test_a_run_that_fails_fails_its_task_or_has_it_skipped(platform):
@@ -116,13 +142,13 @@ def test_at_the_deadline_the_task_fails_and_the_run_goes_on(platform, monkeypatc
     (event,) = events(DPARunTrigger(str(ref), deadline=deadline_from(0)))
     assert isinstance(event, TaskFailedEvent)
     (success,) = events(DPARunTrigger(str(ref), deadline=deadline_from(30)))
-    assert isinstance(success, TaskSuccessEvent)
+    assert success.payload["ref"] == str(ref)
 
 
 def test_a_triggerer_that_was_down_past_the_deadline_sees_the_end(platform):
     ref = executed(platform, "good")
     (event,) = events(DPARunTrigger(str(ref), deadline=LONG_AGO))
-    assert isinstance(event, TaskSuccessEvent)
+    assert event.payload["ref"] == str(ref)
 
 
 def test_a_busy_workflow_is_waited_for(platform):

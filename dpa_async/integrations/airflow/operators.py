@@ -1,7 +1,8 @@
 """Tasks: one that runs a workflow, and one that waits for a run; both let go at once.
 
 worker     execute: what the state store has, or start ──► deferred
-triggerer  the run's end ──► the task's end
+triggerer  the run's end ──► the task fails, or
+worker     when_over: the outputs ──► the task succeeds
 """
 
 # Airflow's constructors take dicts of it does not say what, and its context is whole
@@ -32,6 +33,7 @@ from dpa_async.integrations.airflow.task_journal import TaskJournal
 from dpa_async.integrations.airflow.triggers import (
     DPARunTrigger,
     DPAWorkflowFreeTrigger,
+    Over,
     xcom_of,
 )
 from dpa_async.models import RunRef
@@ -122,19 +124,27 @@ class DPARunWorkflowOperator(BaseOperator):
         """Go on as `execute` does, now that the workflow was seen free."""
         return self._begin(context, event["deadline"])
 
+    def when_over(self, context: Context, event: Over) -> dict[str, str | None]:
+        """Give the outputs of the run, which has succeeded; raises nothing."""
+        del context
+        self.run_url = event["url"]
+        self.log.info("run %s succeeded", event["ref"])
+        return event["outputs"]
+
     @override
     def on_kill(self) -> None:
         """Say that the run goes on: the platform has no cancel."""
         journal: TaskJournal | None = getattr(self, "_journal", None)
-        entry = None if journal is None else journal.entry
-        if entry is None:
+        if journal is None:  # the store was not read yet, or the run is over
+            return
+        if journal.entry is None:
             self.log.warning("the task was killed; nothing was started")
-        elif entry.ref is None:
+        elif journal.entry.ref is None:
             words = "the task was killed; its run may have been started: %s"
-            self.log.warning(words, entry.submission)
+            self.log.warning(words, journal.entry.submission)
         else:
             words = "the task was killed; its run goes on on the platform: %s"
-            self.log.warning(words, entry.ref)
+            self.log.warning(words, journal.entry.ref)
 
     def _begin(
         self, context: Context, deadline: str | None
@@ -158,7 +168,7 @@ class DPARunWorkflowOperator(BaseOperator):
             deadline,
             push_outputs=bool(self.do_xcom_push),
         )
-        return self.defer(trigger=trigger, method_name="execute")
+        return self.defer(trigger=trigger, method_name="when_over")
 
     def _wait_until_free(self, deadline: str | None) -> NoReturn:
         trigger = DPAWorkflowFreeTrigger(self.workflow_id, self.dpa_conn_id, deadline)
@@ -249,7 +259,13 @@ class DPARunSensor(BaseSensorOperator):
             push_outputs=bool(self.do_xcom_push),
             soft_fail=self.soft_fail,
         )
-        self.defer(trigger=trigger, method_name="execute")
+        self.defer(trigger=trigger, method_name="when_over")
+
+    def when_over(self, context: Context, event: Over) -> dict[str, str | None]:
+        """Give the outputs of the run, which has succeeded; raises nothing."""
+        del context
+        self.log.info("run %s succeeded", event["ref"])
+        return event["outputs"]
 
 
 def deadline_from(seconds: float | timedelta | None) -> str | None:

@@ -12,16 +12,14 @@ from airflow.triggers.base import (
     BaseTrigger,
     TaskFailedEvent,
     TaskSkippedEvent,
-    TaskSuccessEvent,
     TriggerEvent,
 )
-from pydantic import JsonValue
-from typing_extensions import override
+from typing_extensions import TypedDict, override
 
-from dpa_async.errors import DPAError, RunFailedError
-from dpa_async.integrations.airflow.hook import DEFAULT_CONNECTION, DPAHook
+from dpa_async.errors import DPAError, OutputsUnavailableError
+from dpa_async.integrations.airflow.hook import DEFAULT_CONNECTION, DPAHook, Platform
 from dpa_async.integrations.airflow.together import together
-from dpa_async.models import NodeOutputs, RunResult, RunStatus
+from dpa_async.models import NodeOutputs, RunRef
 
 _ONE_LOOK = 10.0
 """Seconds that a trigger has at the least: a triggerer that was down past the deadline
@@ -30,6 +28,20 @@ still sees that the run is over."""
 _SETTLED = 5.0
 """Seconds from a trigger's begin until it sends its task back to a worker: sooner, the
 executor can take the task for the one that has just let go, and fail it."""
+
+
+class Over(TypedDict):
+    """What a trigger tells of a run that succeeded.
+
+    Attributes:
+        ref: Which one, as text.
+        url: The page where people see it.
+        outputs: Its outputs by their nodes' names; empty where they are not wanted.
+    """
+
+    ref: str
+    url: str
+    outputs: dict[str, str | None]
 
 
 def seconds_left(deadline: str | None) -> float | None:
@@ -49,7 +61,11 @@ def xcom_of(outputs: NodeOutputs) -> dict[str, str | None]:
 
 
 class DPARunTrigger(BaseTrigger):
-    """Waits for a run's end and ends its task with it: no worker is asked again.
+    """Waits for a run's end, then sends its task back to a worker, with the outputs.
+
+    A worker, though a trigger could end the task by itself: what Airflow stores then is
+    not a mapping but its JSON as text, which nothing can be expanded over, and the
+    task's outlets are left out. A run that fails ends its task here.
 
     All of one triggerer and connection share a client and a runner. A trigger that is
     begun again, in another triggerer after the first was killed, waits for the same
@@ -92,22 +108,22 @@ class DPARunTrigger(BaseTrigger):
 
     @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and give the one event that ends the task.
+        """Wait; gives an `Over` as the event, or fails the task.
 
         Raises:
             AirflowNotFoundException: There is no such connection.
         """
+        begun_at = asyncio.get_running_loop().time()
         try:
-            result = await self._result()
+            platform = await DPAHook(self.dpa_conn_id).platform()
+            outputs = await self._outputs(platform)
         except DPAError as error:
-            yield self._failed(error)
+            self.log.error("%s", error)  # noqa: TRY400 - the words say all
+            yield TaskSkippedEvent() if self.soft_fail else TaskFailedEvent()
             return
-        if result.status is RunStatus.FAILED:
-            yield self._failed(RunFailedError(result))
-            return
-        self.log.info("run %s succeeded, after %d looks", self.ref, result.looks)
-        xcoms: dict[str, JsonValue] = {"return_value": {**xcom_of(result.outputs)}}
-        yield TaskSuccessEvent(xcoms=xcoms if self.push_outputs else None)
+        await _settle(begun_at)
+        url = platform.run_url(RunRef.parse(self.ref))
+        yield _event(Over(ref=self.ref, url=url, outputs=xcom_of(outputs)))
 
     @override
     async def on_kill(self) -> None:
@@ -116,16 +132,23 @@ class DPARunTrigger(BaseTrigger):
             "the task was killed; its run goes on on the platform: %s", self.ref
         )
 
-    async def _result(self) -> RunResult:
-        platform = await DPAHook(self.dpa_conn_id).platform()
+    async def _outputs(self, platform: Platform) -> NodeOutputs:
+        """Wait for the run's end.
+
+        Raises:
+            DPAError: It failed, or goes on at the deadline, or nobody knows.
+        """
         async with together(self.dpa_conn_id, platform.settings) as shared:
             run = shared.runner.attach(self.ref)
             timeout = seconds_left(self.deadline)
-            return await run.result(timeout=timeout, check=False)
-
-    def _failed(self, error: DPAError) -> TriggerEvent:
-        self.log.error("%s", error)
-        return TaskSkippedEvent() if self.soft_fail else TaskFailedEvent()
+            try:
+                result = await run.result(timeout=timeout)
+            except OutputsUnavailableError as error:
+                if self.push_outputs:
+                    raise
+                return NodeOutputs(unread=str(error))
+        self.log.info("run %s succeeded, after %d looks", self.ref, result.looks)
+        return result.outputs if self.push_outputs else NodeOutputs()
 
 
 class DPAWorkflowFreeTrigger(BaseTrigger):
@@ -165,8 +188,7 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
         Raises:
             AirflowNotFoundException: There is no such connection.
         """
-        loop = asyncio.get_running_loop()
-        begun_at = loop.time()
+        begun_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(seconds_left(self.deadline)):
                 await self._until_free()
@@ -177,12 +199,20 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
             )
             yield TaskFailedEvent()
             return
-        await asyncio.sleep(max(0.0, begun_at + _SETTLED - loop.time()))
-        yield TriggerEvent(  # type: ignore[no-untyped-call] # Airflow's own
-            {"deadline": self.deadline}
-        )
+        await _settle(begun_at)
+        yield _event({"deadline": self.deadline})
 
     async def _until_free(self) -> None:
         platform = await DPAHook(self.dpa_conn_id).platform()
         async with together(self.dpa_conn_id, platform.settings) as shared:
             _ = await shared.listing.until_idle(self.workflow_id)
+
+
+async def _settle(begun_at: float) -> None:
+    """Wait until a worker that has let go is forgotten."""
+    passed = asyncio.get_running_loop().time() - begun_at
+    await asyncio.sleep(max(0.0, _SETTLED - passed))
+
+
+def _event(payload: Over | dict[str, str | None]) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call] # Airflow's own
