@@ -215,3 +215,33 @@ def test_the_journal_refuses_what_would_lose_a_run():
             await journal.intend(submission, None, wants_outputs=True)
 
     asyncio.run(test())
+
+
+def test_two_tries_at_once_do_not_take_each_others_run_away(in_memory):
+    async def test(platform, client):
+        store = MemoryStore()
+        zombie, retry = TaskJournal(store), TaskJournal(store)  # nothing there yet
+        begun = await begin(client, zombie, WANTED)
+        with pytest.raises(JournalError, match="started something already"):
+            await begin(client, retry, WANTED)
+        assert (await a_try(client, store)).ref == begun.ref
+        assert executes(platform) == 1
+
+    in_memory(test, SimulatedWorkflow("w", duration=50))
+
+
+def test_only_what_is_ones_own_is_withdrawn():
+    async def test():
+        store = MemoryStore()
+        submission = Submission("https://dpa.example", "k", "w", "0" * 64)
+        ours, theirs = TaskJournal(store), TaskJournal(store)
+        await ours.intend(submission, None, wants_outputs=True)
+        store.delete("dpa_async")
+        await theirs.intend(submission, None, wants_outputs=True)
+        await theirs.started("k", RunRef("https://dpa.example", "w", "in1"), None)
+        await ours.withdraw("k")
+        assert TaskJournal(store).entry == theirs.entry
+        await theirs.withdraw("k")
+        assert store.rows == {}
+
+    asyncio.run(test())
