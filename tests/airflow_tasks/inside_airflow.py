@@ -87,6 +87,21 @@ def test_a_wrong_connection_says_what_is_wrong(platform, monkeypatch):
     del platform
 
 
+@pytest.mark.parametrize(
+    "connection",
+    [None, "not json {", '{"conn_type": "dpa", "host": "h", "extra": "{not json"}'],
+)
+def test_what_is_no_connection_is_told_and_not_raised(
+    platform, monkeypatch, connection
+):
+    if connection is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection)
+    works, words = DPAHook("other").test_connection()
+    assert not works
+    assert words
+    del platform
+
+
 def test_a_hook_opens_a_client(platform):
     async def listed():
         async with DPAHook().client() as client:
