@@ -9,7 +9,7 @@ import json
 import pytest
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk import DAG, BaseHook
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowNotFoundException, TaskDeferred
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent
 
 from dpa_async import DPAClient
@@ -49,6 +49,7 @@ def platform(monkeypatch):
         }
         monkeypatch.setenv("AIRFLOW_CONN_DPA_DEFAULT", json.dumps(connection))
         monkeypatch.setattr(f"{TRIGGERS}._SETTLED", 0.2)
+        monkeypatch.setattr(f"{TRIGGERS}._PAUSES", (0.1, 0.1))
         yield simulator
 
 
@@ -100,6 +101,29 @@ def test_what_is_no_connection_is_told_and_not_raised(
     assert not works
     assert words
     del platform
+
+
+def test_a_connection_that_is_not_answered_for_is_asked_for_again(
+    platform, monkeypatch
+):
+    ref = str(executed(platform, "good"))
+    asked = []
+
+    async def aget_connection(_, conn_id):
+        asked.append(conn_id)
+        if len(asked) < 3:
+            raise AirflowNotFoundException(conn_id)
+        return BaseHook.get_connection(conn_id)
+
+    monkeypatch.setattr(DPAHook, "aget_connection", aget_connection)
+    assert events(DPARunTrigger(ref))[0].payload["ref"] == ref
+    assert len(asked) == 3
+
+
+def test_a_connection_that_is_not_there_is_told(platform):
+    ref = str(executed(platform, "good"))
+    with pytest.raises(AirflowNotFoundException):
+        events(DPARunTrigger(ref, "nowhere"))
 
 
 def test_a_hook_opens_a_client(platform):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.triggers.base import (
     BaseTrigger,
     TaskFailedEvent,
@@ -28,6 +29,10 @@ still sees that the run is over."""
 _SETTLED = 5.0
 """Seconds from a trigger's begin until it sends its task back to a worker: sooner, the
 executor can take the task for the one that has just let go, and fail it."""
+
+
+_PAUSES = (1.0, 3.0, 9.0)
+"""Seconds before a connection is asked for again."""
 
 
 class Over(TypedDict):
@@ -115,7 +120,7 @@ class DPARunTrigger(BaseTrigger):
         """
         begun_at = asyncio.get_running_loop().time()
         try:
-            platform = await DPAHook(self.dpa_conn_id).platform()
+            platform = await _platform(self.dpa_conn_id)
             outputs = await self._outputs(platform)
         except DPAError as error:
             self.log.error("%s", error)  # noqa: TRY400 - the words say all
@@ -203,9 +208,28 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
         yield _event({"deadline": self.deadline})
 
     async def _until_free(self) -> None:
-        platform = await DPAHook(self.dpa_conn_id).platform()
+        platform = await _platform(self.dpa_conn_id)
         async with together(self.dpa_conn_id, platform.settings) as shared:
             _ = await shared.listing.until_idle(self.workflow_id)
+
+
+async def _platform(dpa_conn_id: str) -> Platform:
+    """Read a connection.
+
+    Airflow tells nobody whether there is none or its own server failed to answer; in
+    the latter case a task that has its run would be lost for a moment's trouble.
+
+    Raises:
+        ConfigurationError: A field is missing, or cannot be right.
+        AirflowNotFoundException: There is no such connection.
+    """
+    hook = DPAHook(dpa_conn_id)
+    for pause in _PAUSES:
+        try:
+            return await hook.platform()
+        except AirflowNotFoundException:
+            await asyncio.sleep(pause)
+    return await hook.platform()
 
 
 async def _settle(begun_at: float) -> None:
