@@ -5,7 +5,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -18,6 +17,7 @@ from airflow.triggers.base import (
 from typing_extensions import TypedDict, override
 
 from dpa_async.errors import DPAError, OutputsUnavailableError
+from dpa_async.integrations.airflow.deadlines import seconds_left
 from dpa_async.integrations.airflow.hook import DEFAULT_CONNECTION, DPAHook, Platform
 from dpa_async.integrations.airflow.together import together
 from dpa_async.models import NodeOutputs, RunRef
@@ -29,7 +29,6 @@ still sees that the run is over."""
 _SETTLED = 5.0
 """Seconds from a trigger's begin until it sends its task back to a worker: sooner, the
 executor can take the task for the one that has just let go, and fail it."""
-
 
 _PAUSES = (1.0, 3.0, 9.0)
 """Seconds before a connection is asked for again."""
@@ -49,15 +48,16 @@ class Over(TypedDict):
     outputs: dict[str, str | None]
 
 
-def seconds_left(deadline: str | None) -> float | None:
-    """Give the seconds until a deadline in ISO form, at least those of one look.
+class Free(TypedDict):
+    """What a trigger tells of a workflow that is free.
 
-    By the wall clock: the deadline was set by another machine.
+    Attributes:
+        deadline: The task's, as it was given.
+        refusals: How often in a row it was refused while it was shown as free.
     """
-    if deadline is None:
-        return None
-    left = datetime.fromisoformat(deadline) - datetime.now(UTC)
-    return max(left.total_seconds(), _ONE_LOOK)
+
+    deadline: str | None
+    refusals: int
 
 
 def xcom_of(outputs: NodeOutputs) -> dict[str, str | None]:
@@ -145,7 +145,7 @@ class DPARunTrigger(BaseTrigger):
         """
         async with together(self.dpa_conn_id, platform.settings) as shared:
             run = shared.runner.attach(self.ref)
-            timeout = seconds_left(self.deadline)
+            timeout = seconds_left(self.deadline, least=_ONE_LOOK)
             try:
                 result = await run.result(timeout=timeout)
             except OutputsUnavailableError as error:
@@ -163,6 +163,7 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
         workflow_id: Which workflow.
         dpa_conn_id: The connection.
         deadline: Until when to wait, in ISO form with a zone; None: no limit.
+        refusals: How often in a row it was refused while it was shown as free.
     """
 
     def __init__(
@@ -170,11 +171,13 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
         workflow_id: str,
         dpa_conn_id: str = DEFAULT_CONNECTION,
         deadline: str | None = None,
+        refusals: int = 0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Airflow's own
         self.workflow_id = workflow_id
         self.dpa_conn_id = dpa_conn_id
         self.deadline = deadline
+        self.refusals = refusals
 
     @override
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -183,20 +186,23 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
             "workflow_id": self.workflow_id,
             "dpa_conn_id": self.dpa_conn_id,
             "deadline": self.deadline,
+            "refusals": self.refusals,
         }
         return f"{__name__}.DPAWorkflowFreeTrigger", arguments
 
     @override
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait; gives the deadline back as the event, or fails the task at it.
+        """Wait; gives a `Free` as the event, or fails the task at the deadline.
 
         Raises:
             AirflowNotFoundException: There is no such connection.
         """
         begun_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(seconds_left(self.deadline)):
-                await self._until_free()
+            async with asyncio.timeout(seconds_left(self.deadline, least=_ONE_LOOK)):
+                # First of all: meanwhile a list that is behind catches up.
+                await _settle(begun_at)
+                was_busy = await self._until_free()
         except (DPAError, TimeoutError) as error:
             words = str(error) or "its deadline came"
             self.log.error(  # noqa: TRY400 - the words say all; the trace is ours
@@ -204,13 +210,14 @@ class DPAWorkflowFreeTrigger(BaseTrigger):
             )
             yield TaskFailedEvent()
             return
-        await _settle(begun_at)
-        yield _event({"deadline": self.deadline})
+        refusals = 0 if was_busy else self.refusals
+        yield _event(Free(deadline=self.deadline, refusals=refusals))
 
-    async def _until_free(self) -> None:
+    async def _until_free(self) -> bool:
+        """Wait until it is free; tells whether it was ever busy."""
         platform = await _platform(self.dpa_conn_id)
         async with together(self.dpa_conn_id, platform.settings) as shared:
-            _ = await shared.listing.until_idle(self.workflow_id)
+            return await shared.listing.until_idle(self.workflow_id)
 
 
 async def _platform(dpa_conn_id: str) -> Platform:
@@ -238,5 +245,5 @@ async def _settle(begun_at: float) -> None:
     await asyncio.sleep(max(0.0, _SETTLED - passed))
 
 
-def _event(payload: Over | dict[str, str | None]) -> TriggerEvent:
+def _event(payload: Over | Free) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call] # Airflow's own
