@@ -196,7 +196,7 @@ def kill_the_triggerer(airflow, name):
 
     airflow.wait("the middle", midway)
     ours = psutil.Process(airflow.started[0].pid).children(recursive=True)
-    triggerers = [p for p in ours if "triggerer" in " ".join(p.cmdline())]
+    triggerers = [p for p in ours if is_triggerer(p)]
     assert triggerers
     for process in triggerers:
         for child in [process, *process.children(recursive=True)]:
@@ -206,10 +206,17 @@ def kill_the_triggerer(airflow, name):
     airflow.begin("triggerer")
 
 
+def is_triggerer(process):
+    with suppress(psutil.NoSuchProcess):  # workers come and go
+        return "triggerer" in " ".join(process.cmdline())
+    return False
+
+
 def retried(airflow, proxy):
+    """Each finds its run again; what comes after gets a mapping, and the outlets."""
     before = proxy.seen.copy()
     airflow.command("dags", "trigger", "retried", "--run-id", "retried")
-    airflow.wait("the end", lambda: airflow.is_over("retried", 2))
+    airflow.wait("the end", lambda: is_handed_on(airflow))
     seen, shown = requests(proxy, before)
     assert seen["execute"] == 2, seen
     for task, ref in airflow.refs_of("retried").items():
@@ -217,9 +224,26 @@ def retried(airflow, proxy):
         assert first == ref
         run_id = ref.split(":")[3].partition("@")[0]
         say(f"retried: {task} failed after its run was started; its retry has {run_id}")
-    tries = airflow.asked("select try_number from task_instance where run_id='retried'")
+    tries = airflow.asked(
+        "select try_number from task_instance where run_id = ? and task_id like ?",
+        *("retried", "does_%"),
+    )
     assert tries == [(2,), (2,)]
+    events = "select name from asset_event join asset on asset.id = asset_id order by 1"
+    assert airflow.asked(events) == [("after-crash",), ("after-raise",)]
+    links = "select count(*) from xcom where key = ? and value like ?"
+    assert airflow.asked(links, "_link_DPARunLink", '"http://%') >= [(2,)]
     say(f"retried: 2 successes, {seen['execute']} executes, {shown}")
+
+
+def is_handed_on(airflow):
+    seen = airflow.states("retried")
+    assert not seen["failed"] + seen["upstream_failed"], seen
+    query = "select value from xcom where run_id = ? and key = ? and task_id like ?"
+    kinds = airflow.asked(query, "retried", "return_value", "kind_%")
+    nodes = airflow.asked(query, "retried", "return_value", "one_node")
+    assert {*kinds} <= {('"dict"',)}, kinds
+    return len(kinds) == 2 and nodes and seen.total() == seen["success"]
 
 
 def one_lane(airflow, proxy):

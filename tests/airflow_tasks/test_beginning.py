@@ -3,24 +3,29 @@
 import asyncio
 
 import pytest
+from attrs import evolve
 from state_store import MemoryStore
 
 from dpa_async import (
+    BusinessError,
     ConfigurationError,
     InvalidParameterError,
     JournalError,
+    NotStartedError,
+    OutputsUnavailableError,
     RunRef,
-    RunStatus,
+    ServerError,
     Submission,
     SubmissionUncertainError,
-    WorkflowBusyError,
 )
-from dpa_async.integrations.airflow.beginning import Wanted, begin
+from dpa_async.integrations.airflow.beginning import Busy, Wanted, begin
+from dpa_async.integrations.airflow.deadlines import deadline_from
 from dpa_async.integrations.airflow.task_journal import TaskJournal
 from dpa_async.journal import EntryState
 from dpa_async.simulator import Fault, SimulatedWorkflow
 
 WANTED = Wanted(workflow_id="w", params={"day": "1"}, key="dag/run/task")
+MENDED = evolve(WANTED, params={"day": "2"})
 
 
 def a_try(client, store, wanted=WANTED):
@@ -37,7 +42,7 @@ def test_a_run_is_started_and_stored(in_memory):
         store = MemoryStore()
         begun = await a_try(client, store)
         assert not begun.again
-        assert begun.result is None
+        assert begun.outputs is None
         entry = TaskJournal(store).entry
         assert entry.ref == begun.ref
         assert entry.state is EntryState.STARTED
@@ -52,7 +57,7 @@ def test_a_retry_finds_the_run_that_goes_on(in_memory):
         store = MemoryStore()
         first = await a_try(client, store)
         again = await a_try(client, store)
-        assert (again.ref, again.again, again.result) == (first.ref, True, None)
+        assert (again.ref, again.again, again.outputs) == (first.ref, True, None)
         assert executes(platform) == 1
 
     in_memory(test, SimulatedWorkflow("w", duration=50))
@@ -65,8 +70,12 @@ def test_a_retry_gives_the_outputs_of_the_run_that_succeeded(in_memory):
         await asyncio.sleep(60)
         again = await a_try(client, store)
         assert again.ref == first.ref
-        assert again.result.status is RunStatus.SUCCEEDED
-        assert list(again.result.outputs)
+        assert list(again.outputs)
+        platform.faults.add("getOutParamByModelId", Fault.body_code(500))
+        unwanted = await a_try(client, store, evolve(WANTED, outputs=False))
+        assert list(unwanted.outputs) == []
+        with pytest.raises(OutputsUnavailableError):
+            await a_try(client, store)
         assert executes(platform) == 1
 
     in_memory(test, SimulatedWorkflow("w", duration=50))
@@ -77,7 +86,7 @@ def test_a_retry_runs_again_what_failed_unless_it_must_not(in_memory):
         store = MemoryStore()
         first = await a_try(client, store)
         await asyncio.sleep(60)
-        kept = Wanted(workflow_id="w", params=None, key="k", retry_failed=False)
+        kept = evolve(WANTED, retry_failed=False)
         assert (await a_try(client, store, kept)).ref == first.ref
         again = await a_try(client, store)
         assert again.ref != first.ref
@@ -155,8 +164,9 @@ def test_what_was_refused_leaves_nothing_in_the_store(in_memory):
             await a_try(client, store)
         assert store.rows == {}
         platform.platform.execute_as_other_user("w", platform.now())
-        with pytest.raises(WorkflowBusyError):
-            await a_try(client, store)
+        busy = await a_try(client, store, evolve(WANTED, refusals=3))
+        assert isinstance(busy, Busy)
+        assert busy.refusals == 0
         assert store.rows == {}
 
     in_memory(test, SimulatedWorkflow("w", duration=5))
@@ -176,16 +186,136 @@ def test_nothing_is_sent_where_the_store_fails(in_memory):
     in_memory(test)
 
 
-def test_a_doubt_about_other_parameters_is_no_licence(in_memory):
+def test_a_doubt_about_something_else_is_no_licence(in_memory):
     async def test(platform, client):
         platform.faults.add("execute", Fault.answer_lost(), first=1)
         store = MemoryStore()
         with pytest.raises(SubmissionUncertainError):
             await a_try(client, store)
-        other = Wanted(workflow_id="w", params={"day": "2"}, key="dag/run/task")
-        with pytest.raises(ConfigurationError):
-            await a_try(client, store, other)
+        for other in (MENDED, evolve(WANTED, workflow_id="other")):
+            with pytest.raises(
+                SubmissionUncertainError, match="something else"
+            ) as told:
+                await a_try(client, store, other)
+            assert told.value.submission == TaskJournal(store).entry.submission
         assert executes(platform) == 1
+
+    in_memory(test)
+
+
+def test_a_mended_task_is_not_given_the_old_run(in_memory):
+    async def test(platform, client):
+        store = MemoryStore()
+        wrong = await a_try(client, store, evolve(WANTED, workflow_id="wrong"))
+        with pytest.raises(ConfigurationError, match="clear the task") as told:
+            await a_try(client, store)
+        assert told.value.ref == wrong.ref
+        platform.faults.add("getProcessRunStatus", Fault.body_code(503), first=1)
+        with pytest.raises(ServerError):
+            await a_try(client, store)
+        assert executes(platform) == 0
+        await asyncio.sleep(60)
+        right = await a_try(client, store)
+        assert (right.ref.workflow_id, right.again) == ("w", False)
+        await asyncio.sleep(60)
+        mended = await a_try(client, store, evolve(MENDED, retry_failed=False))
+        assert mended.ref not in {wrong.ref, right.ref}
+        assert executes(platform) == 2
+
+    in_memory(test, SimulatedWorkflow("w", duration=50), SimulatedWorkflow("wrong"))
+
+
+def test_what_cannot_be_compared_is_told(in_memory):
+    async def test(platform, client):
+        store = MemoryStore()
+        await a_try(client, store)
+        with pytest.raises(ConfigurationError, match="workflow_params"):
+            await a_try(client, store, evolve(WANTED, params={"day": {1}}))
+        assert executes(platform) == 1
+
+    in_memory(test, SimulatedWorkflow("w", duration=5))
+
+
+@pytest.mark.parametrize(
+    "trouble", [Fault.body_code(503), Fault.reset(), Fault.html(502)]
+)
+def test_a_look_that_fails_is_repeated_by_who_waits(in_memory, trouble):
+    async def test(platform, client):
+        store = MemoryStore()
+        first = await a_try(client, store)
+        platform.faults.add("getProcessRunStatus", trouble, first=1)
+        again = await a_try(client, store)
+        assert (again.ref, again.again, again.outputs) == (first.ref, True, None)
+        assert "getProcessRunStatus" in again.problem
+
+    in_memory(test, SimulatedWorkflow("w", duration=50))
+
+
+def test_a_run_is_not_lost_with_its_name(in_memory):
+    async def test(platform, client):
+        store = MemoryStore()
+        store.writes_left = 1
+        begun = await a_try(client, store)
+        (run,) = platform.platform.executions("w")
+        assert begun.ref.run_id == run.run_id
+        assert "no server" in begun.problem
+        assert TaskJournal(store).entry.state is EntryState.INTENDED
+
+    in_memory(test, SimulatedWorkflow("w", duration=5))
+
+
+def test_nothing_is_started_after_the_deadline(in_memory):
+    async def test(platform, client):
+        store = MemoryStore()
+        with pytest.raises(NotStartedError):
+            await a_try(client, store, evolve(WANTED, deadline=deadline_from(-600)))
+        platform.faults.add("execute", Fault.http_status(429, retry_after=20), first=1)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(NotStartedError):
+            await a_try(client, store, evolve(WANTED, deadline=deadline_from(2)))
+        assert asyncio.get_running_loop().time() - began < 3
+        assert executes(platform) == 0
+        assert store.rows == {}
+
+    in_memory(test, SimulatedWorkflow("w", duration=5))
+
+
+def test_a_run_that_is_known_is_found_after_the_deadline(in_memory):
+    async def test(platform, client):
+        store = MemoryStore()
+        first = await a_try(client, store)
+        late = evolve(WANTED, deadline=deadline_from(-600))
+        assert (await a_try(client, store, late)).ref == first.ref
+        assert executes(platform) == 1
+
+    in_memory(test, SimulatedWorkflow("w", duration=5))
+
+
+def test_an_answer_that_comes_after_the_deadline_is_a_run(in_memory):
+    async def test(platform, client):
+        platform.faults.add("execute", Fault.slow_answer(3), first=1)
+        store = MemoryStore()
+        wanted = evolve(WANTED, deadline=deadline_from(1))
+        begun = await a_try(client, store, wanted)
+        assert begun.ref == TaskJournal(store).entry.ref
+        assert executes(platform) == 1
+
+    in_memory(test, SimulatedWorkflow("w", duration=5))
+
+
+def test_a_refusal_while_the_list_lags_means_busy_some_times(in_memory):
+    async def test(platform, client):
+        platform.faults.add("execute", Fault.body_code(999))
+        store = MemoryStore()
+        wanted = WANTED
+        for number in range(1, 6):
+            busy = await a_try(client, store, wanted)
+            assert isinstance(busy, Busy)
+            assert busy.refusals == number
+            wanted = evolve(wanted, refusals=busy.refusals)
+        with pytest.raises(BusinessError):
+            await a_try(client, store, wanted)
+        assert store.rows == {}
 
     in_memory(test)
 
@@ -213,5 +343,35 @@ def test_the_journal_refuses_what_would_lose_a_run():
         assert list(journal.unfinished()) == [TaskJournal(store).entry]
         with pytest.raises(JournalError, match="started something already"):
             await journal.intend(submission, None, wants_outputs=True)
+
+    asyncio.run(test())
+
+
+def test_two_tries_at_once_do_not_take_each_others_run_away(in_memory):
+    async def test(platform, client):
+        store = MemoryStore()
+        zombie, retry = TaskJournal(store), TaskJournal(store)  # nothing there yet
+        begun = await begin(client, zombie, WANTED)
+        with pytest.raises(JournalError, match="started something already"):
+            await begin(client, retry, WANTED)
+        assert (await a_try(client, store)).ref == begun.ref
+        assert executes(platform) == 1
+
+    in_memory(test, SimulatedWorkflow("w", duration=50))
+
+
+def test_only_what_is_ones_own_is_withdrawn():
+    async def test():
+        store = MemoryStore()
+        submission = Submission("https://dpa.example", "k", "w", "0" * 64)
+        ours, theirs = TaskJournal(store), TaskJournal(store)
+        await ours.intend(submission, None, wants_outputs=True)
+        store.delete("dpa_async")
+        await theirs.intend(submission, None, wants_outputs=True)
+        await theirs.started("k", RunRef("https://dpa.example", "w", "in1"), None)
+        await ours.withdraw("k")
+        assert TaskJournal(store).entry == theirs.entry
+        await theirs.withdraw("k")
+        assert store.rows == {}
 
     asyncio.run(test())

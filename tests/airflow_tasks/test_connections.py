@@ -4,7 +4,11 @@ import pytest
 from attrs import frozen
 
 from dpa_async import ConfigurationError, RunRef
-from dpa_async.integrations.airflow.connection import run_url, settings_of
+from dpa_async.integrations.airflow.connection import (
+    check_extra,
+    run_url,
+    settings_of,
+)
 
 EXTRA = {"execute_urls": "/api/dpa/process/execute/{workflow_id}"}
 
@@ -34,13 +38,35 @@ def test_host_login_and_password_are_the_platform_and_the_application():
         (Connection(host="dpa.example"), "https://dpa.example"),
         (Connection(host="dpa.example", port=8443), "https://dpa.example:8443"),
         (Connection(host="127.0.0.1", schema="http", port=80), "http://127.0.0.1:80"),
+        (Connection(port=8443), "https://dpa.example:8443"),
+        (Connection(host="dpa.example/at", port=8443), "https://dpa.example:8443/at"),
+        (Connection(host="https://dpa.example/", port=7), "https://dpa.example:7"),
+        (Connection(host="dpa.example:8443", port=8443), "https://dpa.example:8443"),
+        (Connection(host="[::1]", port=8443), "https://[::1]:8443"),
+        (Connection(host="[::1]:8443"), "https://[::1]:8443"),
     ],
 )
-def test_a_host_without_a_scheme_gets_one(connection, base_url):
+def test_a_host_gets_the_scheme_and_the_port_that_it_has_not(connection, base_url):
     assert settings_of(connection, EXTRA).base_url.rstrip("/") in {
         base_url,
         base_url.removesuffix(":80"),
     }
+
+
+def test_two_ports_are_one_too_many():
+    with pytest.raises(ConfigurationError, match="port is 443"):
+        settings_of(Connection(host="https://dpa.example:8443", port=443), EXTRA)
+
+
+@pytest.mark.parametrize("extra", ["{not json", "[]", "7", '"{}"'])
+def test_an_extra_that_is_no_object_is_not_taken_for_an_empty_one(extra):
+    with pytest.raises(ConfigurationError, match="extra is not a JSON object"):
+        check_extra(extra)
+
+
+@pytest.mark.parametrize("extra", [None, "", "{}", '{"scope": "all"}'])
+def test_an_extra_can_be_left_out(extra):
+    check_extra(extra)
 
 
 def test_the_extra_fields_are_those_of_the_settings():

@@ -2,10 +2,11 @@
 
 import asyncio
 
+import pytest
 from attrs import evolve
 
 from dpa_async.integrations.airflow.together import together
-from dpa_async.simulator import Simulator
+from dpa_async.simulator import Simulator, serving
 
 
 def test_sixty_waiters_share_one_client_and_look_together():
@@ -46,6 +47,27 @@ def test_it_is_kept_a_while_and_then_closed():
             assert len(left) <= 2  # the simulator's own
 
     asyncio.run(test())
+
+
+def test_what_is_kept_when_the_loop_ends_is_closed_with_it():
+    left = []
+
+    async def test(settings):
+        async with together("dpa", settings) as shared:
+            left.append(shared)
+            await shared.client.list_workflows()
+
+    async def cut_short(settings):
+        async with together("dpa", settings) as shared:
+            left.append(shared)
+            asyncio.current_task().cancel()
+            await asyncio.sleep(1)
+
+    with serving(Simulator()) as simulator:
+        asyncio.run(test(simulator.settings()))
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(cut_short(simulator.settings()))
+    assert [shared.client._closed for shared in left] == [True, True]
 
 
 def test_an_edited_connection_is_used_at_once():

@@ -1,5 +1,7 @@
 """An Airflow connection as `Settings`, and where people see a run."""
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import quote
@@ -11,6 +13,7 @@ from dpa_async.models import RunRef
 from dpa_async.settings import Settings
 
 _RUN_URL = "run_url"
+_PORT = re.compile(r":(\d+)$")
 _NOT_EXTRA = {"base_url", "client_id", "client_secret", "secrets"}
 _EXTRA = {field.name for field in attrs.fields(Settings)} - _NOT_EXTRA
 
@@ -80,9 +83,39 @@ def run_url(ref: RunRef, extra: Mapping[str, object]) -> str:
     )
 
 
+def check_extra(extra: str | None) -> None:
+    """See that extra fields are JSON: of what is not, Airflow makes an empty mapping.
+
+    Args:
+        extra: The connection's extra, as it is stored.
+
+    Raises:
+        ConfigurationError: They are not, or no object.
+    """
+    try:
+        is_object = not extra or isinstance(json.loads(extra), dict)
+    except ValueError:
+        is_object = False
+    if not is_object:
+        refuse("the connection's extra", "is not a JSON object")
+
+
 def _base_url(connection: ConnectionFields) -> str:
-    host = connection.host or ""
-    if not host or "://" in host:
+    """Join host and port, wherever the host's path, port and scheme are.
+
+    Raises:
+        ConfigurationError: There are two ports.
+    """
+    host, port = connection.host or "", connection.port
+    if host and "://" not in host:
+        host = f"{connection.schema or 'https'}://{host}"
+    if not host or port is None:
         return host
-    port = "" if connection.port is None else f":{connection.port}"
-    return f"{connection.schema or 'https'}://{host}{port}"
+    scheme, _, rest = host.partition("://")
+    place, slash, path = rest.partition("/")
+    written = _PORT.search(place)
+    if written is None:
+        return f"{scheme}://{place}:{port}{slash}{path}"
+    if written[1] != str(port):
+        refuse("the connection's port", f"is {port}, and in its host it is another")
+    return host

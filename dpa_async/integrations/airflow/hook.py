@@ -9,11 +9,16 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException
 from attrs import frozen
 
 from dpa_async.client import DPAClient
 from dpa_async.errors import DPAError
-from dpa_async.integrations.airflow.connection import run_url, settings_of
+from dpa_async.integrations.airflow.connection import (
+    check_extra,
+    run_url,
+    settings_of,
+)
 from dpa_async.models import RunRef
 from dpa_async.settings import Settings
 
@@ -64,6 +69,7 @@ class DPAHook(BaseHook):
             AirflowNotFoundException: There is no such connection.
         """
         connection = await self.aget_connection(self.dpa_conn_id)
+        check_extra(connection.extra)
         extra = cast("dict[str, object]", await connection.aextra_dejson())
         return Platform(settings_of(connection, extra), extra)
 
@@ -83,12 +89,13 @@ class DPAHook(BaseHook):
         """Log in and list the workflows; tells whether that works, and what came."""
         try:
             count = asyncio.run(self._count())
-        except DPAError as error:
+        except (DPAError, AirflowException) as error:
             return False, str(error)
         return True, f"the platform lists {count} workflows"
 
     async def _count(self) -> int:
         connection = self.get_connection(self.dpa_conn_id)
+        check_extra(connection.extra)
         extra = cast("dict[str, object]", connection.extra_dejson)
         async with DPAClient(settings_of(connection, extra)) as client:
             return len(await client.list_workflows())

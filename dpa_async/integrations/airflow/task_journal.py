@@ -51,8 +51,8 @@ class TaskJournal:
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
-        stored = _asked(lambda: store.get(STORED_AS))
-        self._entry = None if stored is None else _read(stored)
+        self._stored = self._look()
+        self._entry = None if self._stored is None else _read(self._stored)
 
     @property
     def entry(self) -> Entry | None:
@@ -81,13 +81,14 @@ class TaskJournal:
             JournalError: Something is stored already, or it cannot be written.
         """
         del params, wants_outputs  # the task has them
-        if self._entry is not None:
-            msg = f"the task has started something already: {self._entry.submission}"
+        # Looked at again: another try of the task can be alive, and have been faster.
+        if (stored := self._look()) is not None:
+            msg = f"the task has started something already: {stored}"
             raise JournalError(msg)
         self._write(_entry(submission, EntryState.INTENDED))
 
     async def withdraw(self, key: str) -> None:
-        """Note that it certainly did not start.
+        """Note that it certainly did not start; leaves what another try has stored.
 
         Raises:
             JournalError: It cannot be written.
@@ -121,13 +122,17 @@ class TaskJournal:
         """Do nothing: the platform keeps how it ended; raises nothing."""
 
     def forget(self) -> None:
-        """Be as if nothing had been started.
+        """Be as if nothing had been started; leaves what another try has stored.
 
         Raises:
             JournalError: It cannot be written.
         """
-        _asked(lambda: self._store.delete(STORED_AS))
-        self._entry = None
+        if self._look() == self._stored:
+            _asked(lambda: self._store.delete(STORED_AS))
+        self._entry = self._stored = None
+
+    def _look(self) -> object:
+        return _asked(lambda: self._store.get(STORED_AS))
 
     def _write(self, entry: Entry) -> None:
         value: dict[str, str | bool] = {"submission": str(entry.submission)}
@@ -138,7 +143,7 @@ class TaskJournal:
         if entry.submitted_at is not None:
             value["submitted_at"] = entry.submitted_at.isoformat()
         _asked(lambda: self._store.set(STORED_AS, value))
-        self._entry = entry
+        self._entry, self._stored = entry, value
 
 
 def _entry(

@@ -43,6 +43,15 @@ class Together:
         self.users = 0
         self._leaving: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._guard = self._until_closed()
+
+    async def open(self) -> Self:
+        """See that it is closed with the event loop at the latest.
+
+        A loop that ends runs no timer any more, but it closes asynchronous generators.
+        """
+        await anext(self._guard)
+        return self
 
     def join(self) -> Self:
         """Count one more who uses it."""
@@ -61,12 +70,14 @@ class Together:
 
     def _close(self) -> None:
         _of_loop().forget(self)
-        self._closing = asyncio.ensure_future(self.aclose())
+        self._closing = asyncio.ensure_future(self._guard.aclose())
 
-    async def aclose(self) -> None:
-        """Stop waiting and close the connections; raises nothing."""
-        await self._owner.close()
-        await self.client.aclose()
+    async def _until_closed(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await self._owner.close()
+            await self.client.aclose()
 
 
 class _OfLoop:
@@ -75,12 +86,14 @@ class _OfLoop:
     def __init__(self) -> None:
         self._kept: dict[str, Together] = {}
 
-    def get(self, name: str, settings: Settings) -> Together:
-        """Give what is there, unless the connection was edited since."""
+    async def join(self, name: str, settings: Settings) -> Together:
+        """Join what is there, unless the connection was edited since."""
         kept = self._kept.get(name)
         if kept is None or kept.settings != settings:
             kept = self._kept[name] = Together(settings)
-        return kept
+            kept.join()  # before anything is awaited
+            return await kept.open()
+        return kept.join()
 
     def forget(self, gone: Together) -> None:
         self._kept = {n: kept for n, kept in self._kept.items() if kept is not gone}
@@ -107,7 +120,7 @@ async def together(
     Raises:
         ConfigurationError: The settings cannot be used.
     """
-    shared = _of_loop().get(name, settings).join()
+    shared = await _of_loop().join(name, settings)
     try:
         yield shared
     finally:

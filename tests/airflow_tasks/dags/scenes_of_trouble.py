@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from airflow.sdk import dag
+from airflow.sdk import Asset, dag, task
 from airflow.sdk.exceptions import AirflowException, TaskDeferred
 
 from dpa_async.integrations.airflow import DPARunSensor, DPARunWorkflowOperator
@@ -31,16 +31,30 @@ class FailsOnce(DPARunWorkflowOperator):
             raise
 
 
+@task
+def kind(outputs):
+    return type(outputs).__name__
+
+
+@task
+def one_node(output):
+    node, result = output
+    return f"{node}: {type(result).__name__}"
+
+
 @dag(schedule=None)
 def retried():
     for way in ("raise", "crash"):
-        FailsOnce(
+        run = FailsOnce(
             task_id=f"does_{way}",
             way=way,
             workflow_id=f"md-{way}",
             retries=1,
             retry_delay=1,
+            outlets=[Asset(f"after-{way}")],
         )
+        kind.override(task_id=f"kind_{way}")(run.output)
+    one_node.expand(output=run.output)
 
 
 @dag(schedule=None)
