@@ -50,9 +50,9 @@ def worker(environment, log):
 def stage(tmp_path, monkeypatch, duration):
     """A Redis, a platform, and the module of tasks as whoever sends has it."""
     with ExitStack() as stack:
-        url = stack.enter_context(redis_server(tmp_path))
+        redis = stack.enter_context(redis_server(tmp_path))
         simulator, environment = stack.enter_context(platform(*duration))
-        environment = {**environment, "TASKIQ_REDIS": url}
+        environment = {**environment, "TASKIQ_REDIS": redis.url}
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.syspath_prepend(HERE)
