@@ -26,6 +26,7 @@ from dpa_async.callbacks import CallbackReceiver
 from dpa_async.checks import check_count, check_number, check_type, refuse
 from dpa_async.client import DPAClient
 from dpa_async.errors import DPAError
+from dpa_async.events import Observer
 from dpa_async.integrations.outcome_text import Outcome, read_outcome, write_outcome
 from dpa_async.integrations.taskiq.delays import Delays
 from dpa_async.integrations.taskiq.keys import RedisJournal, check_durable
@@ -52,6 +53,7 @@ class RunTask:
         client: Makes a client in each worker, of that one's environment.
         wait: When runs are looked at.
         callbacks: Makes a receiver of callbacks in each worker; None: there are none.
+        observers: Called with each `RunEvent` of a worker's runs, in that worker.
         name: The task's name, the same for workers and those who send.
         namespace: What the names of all keys in Redis begin with.
         requeue_delay: Seconds after which what cannot be done now is delivered again:
@@ -72,6 +74,7 @@ class RunTask:
         client: Callable[[], DPAClient] = DPAClient.from_env,
         wait: WaitPolicy = _DEFAULT_POLICY,
         callbacks: Callable[[], CallbackReceiver] | None = None,
+        observers: Iterable[Observer] = (),
         name: str = "dpa_run",
         namespace: str = "dpa",
         requeue_delay: float = 2.0,
@@ -86,6 +89,7 @@ class RunTask:
         self._client = client
         self._wait = wait
         self._callbacks = callbacks
+        self._observers = tuple(observers)
         self._namespace = namespace
         self._requeue_delay = requeue_delay
         self._lease = lease
@@ -245,7 +249,13 @@ class RunTask:
         if self._callbacks is not None:
             callbacks = await life.enter_async_context(self._callbacks())
         client = await life.enter_async_context(self._client())
-        runner = Runner(client, wait=self._wait, callbacks=callbacks, journal=journal)
+        runner = Runner(
+            client,
+            wait=self._wait,
+            callbacks=callbacks,
+            journal=journal,
+            observers=self._observers,
+        )
         await life.enter_async_context(runner)
         delays = Delays(
             redis,
