@@ -117,7 +117,8 @@ def taskiq(session: nox.Session) -> None:
     install(session, "tests", "-e", ".[speed,taskiq]")
     # By its name, which is no test's: where there is no Redis, nothing is skipped.
     here = "tests/taskiq_workers"
-    scenes = (f"{here}/keys_in_redis.py", f"{here}/spread_over_workers.py")
+    names = ("keys_in_redis", "queues_in_redis", "spread_over_workers")
+    scenes = [f"{here}/{name}.py" for name in names]
     session.run("pytest", "-s", *scenes, *session.posargs, env={"PYTHONPATH": here})
 
 

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 
 @contextmanager
@@ -27,19 +27,38 @@ def kill(started):
         started.wait()
 
 
-@contextmanager
-def redis_server(directory):
-    """A Redis that forgets nothing; gives its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory))
-    durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
-    quiet = {"stdout": subprocess.DEVNULL}
-    with process("redis-server", *words, *durable, **quiet):
+class RedisServer:
+    """A Redis that forgets nothing, and can be killed and begun again."""
+
+    def __init__(self, directory):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.directory = directory
+        self.life = ExitStack()
+
+    def start(self):
+        port, directory = str(self.port), str(self.directory)
+        words = ("--port", port, "--bind", "127.0.0.1", "--dir", directory)
+        durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+        quiet = {"stdout": subprocess.DEVNULL}
+        self.life.enter_context(process("redis-server", *words, *durable, **quiet))
         for _ in range(100):
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     break
             threading.Event().wait(0.05)
-        yield f"redis://127.0.0.1:{port}/0"
+
+    def kill(self):
+        self.life.close()
+
+
+@contextmanager
+def redis_server(directory):
+    server = RedisServer(directory)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

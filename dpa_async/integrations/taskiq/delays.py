@@ -6,14 +6,18 @@ it is delivered twice, which does no harm.
 """
 
 import asyncio
+import base64
 import json
 import logging
+import math
 import uuid
 from collections.abc import Awaitable
 from typing import Any, Final, NoReturn, cast
 
 from redis.asyncio import Redis
 from taskiq import AsyncBroker, BrokerMessage
+
+from dpa_async.integrations.taskiq.connections import described, insist
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,28 +47,31 @@ class Delays:
     Args:
         redis: Where they are; closed by whoever made it.
         broker: By which they are sent when they are due.
-        namespace: What the name of their key begins with.
+        name: The name of their key: another broker's are elsewhere.
         interval: Seconds between two looks for what is due.
     """
 
     def __init__(
-        self, redis: Redis, broker: AsyncBroker, *, namespace: str, interval: float
+        self, redis: Redis, broker: AsyncBroker, *, name: str, interval: float
     ) -> None:
         self._redis = redis
         self._broker = broker
-        self._name = f"{namespace}:later"
+        self._name = name
         self._interval = interval
 
     async def put(self, message: BrokerMessage, delay: float) -> None:
-        """Have a message delivered after so many seconds.
+        """Have a message delivered after so many seconds, once Redis takes it.
 
-        Raises:
-            RedisError: It may not be kept.
+        Raises nothing but what cancels it: what is not kept must not be acknowledged.
         """
-        # With a name of its own: the same one may be put in again before it is out.
-        text = json.dumps([uuid.uuid4().hex, message.model_dump(mode="json")])
+        text = _written(message)
         milliseconds = str(round(delay * 1000))
-        await _answer(self._redis.eval(_PUT, 1, self._name, text, milliseconds))
+
+        def ask() -> Awaitable[object]:
+            said = self._redis.eval(_PUT, 1, self._name, text, milliseconds)
+            return cast("Awaitable[object]", said)
+
+        await insist(ask, patience=math.inf)
 
     async def deliver(self) -> NoReturn:
         """Send what is due, for as long as this is awaited.
@@ -75,16 +82,36 @@ class Delays:
             try:
                 await self._send_due()
             except Exception as error:  # noqa: BLE001 - of any broker; next time, then
-                _LOG.warning("messages that are due could not be sent: %r", error)
+                _LOG.warning("what is due could not be sent: %s", described(error))
             await asyncio.sleep(self._interval)
 
     async def _send_due(self) -> None:
-        script = self._redis.eval(_TAKE, 1, self._name, str(_AGAIN))
-        for text in await _answer(script):
-            _, fields = json.loads(text)
-            await self._broker.kick(BrokerMessage.model_validate(fields))
+        due: Any = self._redis.eval(_TAKE, 1, self._name, str(_AGAIN))
+        for text in await due:
+            try:
+                message = _read(text)
+            except (ValueError, TypeError) as error:
+                # Left there: it may be of a later version, whose workers can read it.
+                _LOG.warning("what is due cannot be read: %s", described(error))
+                continue
+            await self._broker.kick(message)
             await self._redis.zrem(self._name, text)
 
 
-async def _answer(command: Any) -> Any:  # noqa: ANN401 - Redis' answers
-    return await cast("Awaitable[Any]", command)
+def _written(message: BrokerMessage) -> str:
+    """Give a message as text; what it carries need not be one."""
+    fields = message.model_dump(mode="json", exclude={"message"})
+    carried = base64.b64encode(message.message).decode()
+    # With a name of its own: the same one may be put in again before it is out.
+    return json.dumps([uuid.uuid4().hex, fields, carried])
+
+
+def _read(text: str | bytes) -> BrokerMessage:
+    """Give the message of a text.
+
+    Raises:
+        ValueError: It is none; so is `TypeError` raised.
+    """
+    _, fields, carried = json.loads(text)
+    carried = base64.b64decode(carried, validate=True)
+    return BrokerMessage.model_validate({**fields, "message": carried})

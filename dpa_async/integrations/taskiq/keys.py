@@ -16,15 +16,17 @@ only tells when an intent without an answer is to be told as uncertain.
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from attrs import evolve, frozen
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from dpa_async.errors import JournalError
+from dpa_async.integrations.taskiq.connections import PATIENCE
+from dpa_async.integrations.taskiq.steps import Steps, as_text, fail
 from dpa_async.journal import Entry, EntryState
 from dpa_async.journal.rows import (
     evidence_text,
@@ -38,31 +40,6 @@ from dpa_async.models import RunRef, RunResult, Submission
 _LOG = logging.getLogger(__name__)
 
 _COLUMNS = ("intent", "params", "evidence", "run", "submitted_at", "result")
-
-# One script for all steps. Repeating a step whose answer was lost does no harm, so that
-# the connection may do so by itself.
-_STEP: Final = """
-local entry = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'run')
-local state, attempt, run = entry[1] or 'absent', entry[2] or '', entry[3] or ''
-local from, mine, its_run, keep = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-if from == 'absent' and state == 'intended' and attempt == mine then return '' end
-if not string.find(from, state, 1, true) then return 'it is ' .. state end
-if from ~= 'absent' and state ~= 'absent' and mine ~= '' and attempt ~= mine then
-  return 'it was executed again since'
-end
-if its_run ~= '' and run ~= '' and run ~= its_run then return 'it has another run' end
-if #ARGV == 4 then
-  redis.call('DEL', KEYS[1])
-  return ''
-end
-redis.call('HSET', KEYS[1], unpack(ARGV, 5))
-if keep > 0 then
-  redis.call('PEXPIRE', KEYS[1], keep)
-else
-  redis.call('PERSIST', KEYS[1])
-end
-return ''
-"""
 
 
 @frozen
@@ -94,19 +71,28 @@ class RedisJournal:
         owner: A name of this worker that no other has or had.
         lease: Seconds after which a worker that is not heard of counts as dead.
         keep: Seconds for which the entry of a finished key is kept.
+        patience: Seconds for which a Redis that does not answer is asked again. What
+            it was to be told is told by `live`, when it does.
     """
 
     def __init__(
-        self, redis: Redis, *, namespace: str, owner: str, lease: float, keep: float
+        self,
+        redis: Redis,
+        *,
+        namespace: str,
+        owner: str,
+        lease: float,
+        keep: float,
+        patience: float = PATIENCE,
     ) -> None:
         self._redis = redis
         self._namespace = namespace
         self._owner = owner
         self._lease = lease
-        self._keep = keep
+        self._steps = Steps(redis, namespace=namespace, keep=keep, patience=patience)
         self._known: dict[str, Entry] = {}
         self._attempts: dict[str, str] = {}  # of intents that have no run yet
-        self._void: dict[str, str] = {}  # intents that may be written, and never left
+        self._out: set[str] = set()  # of these: own ones, of a fate not written down
 
     async def load(self, key: str) -> Known | None:
         """Look up a key; from then on `find` shows it.
@@ -114,12 +100,11 @@ class RedisJournal:
         Raises:
             JournalError: Redis does not answer, or what is there is no entry.
         """
-        found = await self._ask(self._redis.hgetall(self._name(key)))
-        fields = {_text(name): _text(value) for name, value in found.items()}
-        void = self._void.pop(key, "")
-        if void and fields.get("attempt") == void:
-            await self._step(key, "absent intended", void)
-            fields = {}
+        if await self._steps.pay(key):
+            self._out.discard(key)
+        name = self._steps.name(key)
+        found: Any = await self._steps.ask(lambda: self._redis.hgetall(name))
+        fields = {as_text(name): as_text(value) for name, value in found.items()}
         if not fields:
             self.forget(key)
             return None
@@ -128,14 +113,16 @@ class RedisJournal:
             entry = read_entry((None, key, fields["state"], f"[{columns}]"))
             owner, attempt = fields["owner"], fields["attempt"]
         except (ValueError, TypeError, KeyError, OverflowError):
-            _fail(key, "what is in Redis is no entry of this version")
-        lives = owner == self._owner or await self._ask(
-            self._redis.exists(self._life(owner))
+            fail(key, "what is in Redis is no entry of this version")
+        life = self._life(owner)
+        lives = owner == self._owner or bool(
+            await self._steps.ask(lambda: self._redis.exists(life))
         )
         self._known[key] = entry
-        if entry.ref is None:
+        # An attempt of one's own that is out ends itself, and no later one.
+        if entry.ref is None and key not in self._out:
             self._attempts[key] = attempt
-        return Known(entry, attempt, owner, owner_lives=bool(lives))
+        return Known(entry, attempt, owner, owner_lives=lives)
 
     def is_mine(self, known: Known) -> bool:
         """Tell whether it was this worker that wrote the intent."""
@@ -153,10 +140,10 @@ class RedisJournal:
         """
         milliseconds = max(1, round(self._lease * 1000))
         life = self._life(self._owner)
-        await self._ask(self._redis.set(life, "", px=milliseconds))
+        await self._steps.ask(lambda: self._redis.set(life, "", px=milliseconds))
 
     async def live(self) -> NoReturn:
-        """Tell the others so for as long as this is awaited.
+        """Tell the others so, and what Redis did not hear, as long as this is awaited.
 
         Raises nothing but what cancels it.
         """
@@ -164,8 +151,19 @@ class RedisJournal:
             await asyncio.sleep(self._lease / 4)
             try:
                 await self.beat()
+                await self.catch_up()
             except JournalError as error:
                 _LOG.warning("nobody was told that this worker lives: %s", error)
+
+    async def catch_up(self) -> None:
+        """Tell Redis what it did not hear.
+
+        Raises:
+            JournalError: It does not answer still.
+        """
+        for key in self._steps.owed():
+            if await self._steps.pay(key):
+                self._out.discard(key)
 
     def find(self, key: str) -> Entry | None:
         """Give what is known here of a key."""
@@ -195,10 +193,9 @@ class RedisJournal:
             if value is not None:
                 written[name] = str(value)
         key = submission.key
-        self._void[key] = attempt
-        await self._step(key, "absent", attempt, EntryState.INTENDED, written)
-        del self._void[key]
+        await self._steps.take(key, "absent", attempt, EntryState.INTENDED, written)
         self._attempts[key] = attempt
+        self._out.add(key)
         self._known[key] = Entry(submission, params, EntryState.INTENDED, wants_outputs)
 
     async def withdraw(self, key: str) -> None:
@@ -208,8 +205,8 @@ class RedisJournal:
             JournalError: It has a run or is another's, or Redis does not answer.
         """
         attempt = self._attempts.get(key, "")
-        await self._step(key, "absent intended uncertain", attempt)
-        self._attempts.pop(key, None)
+        await self._steps.take(key, "absent intended uncertain", attempt)
+        self._is_over(key)
         self.forget(key)
 
     async def uncertain(self, submission: Submission) -> None:
@@ -222,7 +219,8 @@ class RedisJournal:
         written = {} if evidence is None else {"evidence": evidence}
         attempt = self._attempts.get(key, "")
         state = EntryState.UNCERTAIN
-        await self._step(key, "intended uncertain", attempt, state, written)
+        await self._steps.take(key, "intended uncertain", attempt, state, written)
+        self._out.discard(key)
         self._changed(key, submission=submission, state=state)
 
     async def started(
@@ -237,8 +235,10 @@ class RedisJournal:
         written = _run(start_row(ref, submitted_at))
         attempt = self._attempts.get(key, "")
         state = EntryState.STARTED
-        await self._step(key, "intended uncertain started", attempt, state, written)
-        self._attempts.pop(key, None)
+        await self._steps.take(
+            key, "intended uncertain started", attempt, state, written
+        )
+        self._is_over(key)
         self._changed(key, state=state, ref=ref, submitted_at=submitted_at)
 
     async def finished(self, key: str, result: RunResult) -> None:
@@ -252,54 +252,18 @@ class RedisJournal:
         written = {**_run(tuple(start)), "result": str(end)}
         state = EntryState.FINISHED
         sources = "intended uncertain started finished"
-        await self._step(key, sources, self._attempts.get(key, ""), state, written)
-        self._attempts.pop(key, None)
+        attempt = self._attempts.get(key, "")
+        await self._steps.take(key, sources, attempt, state, written)
+        self._is_over(key)
         self._changed(key, state=state, ref=result.ref, result=result)
+
+    def _is_over(self, key: str) -> None:
+        self._out.discard(key)
+        self._attempts.pop(key, None)
 
     def _changed(self, key: str, **changes: object) -> None:
         if (entry := self._known.get(key)) is not None:
             self._known[key] = evolve(entry, **cast("Any", changes))
-
-    async def _step(
-        self,
-        key: str,
-        sources: str,
-        attempt: str,
-        state: EntryState | None = None,
-        written: Mapping[str, str] | None = None,
-    ) -> None:
-        """Bring an entry to a state, or out of Redis.
-
-        Args:
-            key: Whose entry.
-            sources: The states from which this may be done.
-            attempt: The attempt that it has to be; empty for any.
-            state: The state that it is in then; None: there is none any more.
-            written: What is noted with it.
-
-        Raises:
-            JournalError: That must not be, or Redis does not answer.
-        """
-        fields = dict(written or {})
-        keep = self._keep if state is EntryState.FINISHED else 0.0
-        words = [sources, attempt, fields.get("run", ""), round(keep * 1000)]
-        if state is not None:
-            pairs = {"state": state.value, **fields}
-            words += [word for pair in pairs.items() for word in pair]
-        script = self._redis.eval(_STEP, 1, self._name(key), *map(str, words))
-        if problem := _text(await self._ask(script)):
-            _fail(key, problem)
-
-    async def _ask(self, command: Awaitable[Any]) -> Any:  # noqa: ANN401 - Redis' answers
-        try:
-            return await command
-        except RedisError as error:
-            words = f"{type(error).__name__}: {error}"
-        msg = f"the journal in Redis cannot be reached: {words}"
-        raise JournalError(msg)
-
-    def _name(self, key: str) -> str:
-        return f"{self._namespace}:key:{key}"
 
     def _life(self, owner: str) -> str:
         return f"{self._namespace}:worker:{owner}"
@@ -315,7 +279,7 @@ async def check_durable(redis: Redis) -> tuple[str, ...]:
         said = await asked
     except RedisError:
         return ()
-    config = {_text(name): _text(value) for name, value in said.items()}
+    config = {as_text(name): as_text(value) for name, value in said.items()}
     problems: list[str] = []
     if config.get("appendonly") == "no" or config.get("appendfsync") != "always":
         problems.append("a crash of Redis loses writes: appendonly yes, fsync always")
@@ -332,12 +296,3 @@ def _run(row: tuple[str | int | None, ...]) -> dict[str, str]:
         for name, value in (("run", run), ("submitted_at", submitted_at))
         if value is not None
     }
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _fail(key: str, words: str) -> NoReturn:
-    msg = f"key {key!r}: {words}"
-    raise JournalError(msg)

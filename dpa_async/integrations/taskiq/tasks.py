@@ -5,12 +5,18 @@ import json
 import logging
 import random
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+)
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NoReturn, cast
 
-from redis.asyncio import Redis
 from taskiq import (
     AsyncBroker,
     AsyncTaskiqTask,
@@ -23,12 +29,21 @@ from taskiq.exceptions import NoResultError
 
 from dpa_async.batch import RunOutcome
 from dpa_async.callbacks import CallbackReceiver
-from dpa_async.checks import check_count, check_number, check_type, refuse
+from dpa_async.checks import (
+    check_count,
+    check_number,
+    check_type,
+    refuse,
+)
 from dpa_async.client import DPAClient
-from dpa_async.errors import DPAError
+from dpa_async.errors import DPAError, JournalError
+from dpa_async.events import Observer
 from dpa_async.integrations.outcome_text import Outcome, read_outcome, write_outcome
+from dpa_async.integrations.taskiq.arguments import check_maker, check_name
+from dpa_async.integrations.taskiq.connections import connected
 from dpa_async.integrations.taskiq.delays import Delays
 from dpa_async.integrations.taskiq.keys import RedisJournal, check_durable
+from dpa_async.integrations.taskiq.streams import StreamBroker
 from dpa_async.integrations.taskiq.worker import Errand, LaterError, Worker
 from dpa_async.models import RunRef, RunRequest, RunResult, Submission
 from dpa_async.runner import Runner
@@ -52,13 +67,18 @@ class RunTask:
         client: Makes a client in each worker, of that one's environment.
         wait: When runs are looked at.
         callbacks: Makes a receiver of callbacks in each worker; None: there are none.
+            The platform has to reach each worker at an address of its own: with a
+            fixed port, one process on each machine.
+        observers: Called with each `RunEvent` of a worker's runs, in that worker.
         name: The task's name, the same for workers and those who send.
         namespace: What the names of all keys in Redis begin with.
         requeue_delay: Seconds after which what cannot be done now is delivered again:
             its workflow is busy, or another worker is at its key. Give or take half.
         lease: Seconds after which a worker that is not heard of counts as dead, and
             what it was sending as uncertain. That never allows to execute again.
-        keep: Seconds for which a key that is finished is known, and not run again.
+        keep: Seconds for which a key that is finished is known, and not run again:
+            at least twice the broker's `idle_timeout`, after which it can be delivered
+            again.
 
     Raises:
         ConfigurationError: An argument cannot be right.
@@ -72,20 +92,30 @@ class RunTask:
         client: Callable[[], DPAClient] = DPAClient.from_env,
         wait: WaitPolicy = _DEFAULT_POLICY,
         callbacks: Callable[[], CallbackReceiver] | None = None,
+        observers: Iterable[Observer] = (),
         name: str = "dpa_run",
         namespace: str = "dpa",
         requeue_delay: float = 2.0,
         lease: float = 30.0,
         keep: float = 30 * 24 * 3600.0,
     ) -> None:
+        check_type("broker", broker, AsyncBroker)
+        check_maker("client", client)
+        if callbacks is not None:
+            check_maker("callbacks", callbacks)
+        check_type("wait", wait, WaitPolicy)
+        check_name("name", name)
+        check_name("namespace", namespace)
         check_number("requeue_delay", requeue_delay, least=0.05)
         check_number("lease", lease, least=1)
-        check_number("keep", keep, least=1)
+        check_number("keep", keep, least=_least_keep(broker))
         self._broker = broker
         self._redis_url = redis_url
         self._client = client
         self._wait = wait
         self._callbacks = callbacks
+        self._observers = tuple(observers)
+        self._name = name
         self._namespace = namespace
         self._requeue_delay = requeue_delay
         self._lease = lease
@@ -180,6 +210,8 @@ class RunTask:
     async def settle(self, submission: Submission, *, ran: RunRef | None) -> None:
         """Take a person's verdict on a key whose execute has an unknown fate.
 
+        It has a client of its own, no receiver of callbacks, and tells no observers.
+
         Args:
             submission: Which one: `error.submission` of the outcome.
             ran: The run that it became; None: it did not run, and its key is free.
@@ -219,7 +251,12 @@ class RunTask:
 
     async def _startup(self, _: TaskiqState) -> None:
         self._life = AsyncExitStack()
-        self._worker, self._delays = await self._opened(self._life)
+        callbacks = None
+        if self._callbacks is not None:
+            callbacks = await self._life.enter_async_context(self._callbacks())
+        self._worker, self._delays = await self._opened(
+            self._life, callbacks, self._observers
+        )
         await self._worker.journal.beat()  # before there is an intent of it
         _keep_going(self._life, self._worker.journal.live(), self._delays.deliver())
 
@@ -229,9 +266,13 @@ class RunTask:
         if life is not None:
             await life.aclose()
 
-    async def _opened(self, life: AsyncExitStack) -> tuple[Worker, Delays]:
-        redis = Redis.from_url(self._redis_url)  # pyright: ignore[reportUnknownMemberType]
-        _ = await life.enter_async_context(redis)
+    async def _opened(
+        self,
+        life: AsyncExitStack,
+        callbacks: CallbackReceiver | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> tuple[Worker, Delays]:
+        redis = await life.enter_async_context(connected(self._redis_url))
         for problem in await check_durable(redis):
             _LOG.warning("a key could be run twice: %s", problem)
         journal = RedisJournal(
@@ -241,19 +282,35 @@ class RunTask:
             lease=self._lease,
             keep=self._keep,
         )
-        callbacks = None
-        if self._callbacks is not None:
-            callbacks = await life.enter_async_context(self._callbacks())
+        life.push_async_callback(_caught_up, journal)
         client = await life.enter_async_context(self._client())
-        runner = Runner(client, wait=self._wait, callbacks=callbacks, journal=journal)
+        runner = Runner(
+            client,
+            wait=self._wait,
+            callbacks=callbacks,
+            journal=journal,
+            observers=observers,
+        )
         await life.enter_async_context(runner)
+        # Several queues may share a namespace, for the sake of their keys.
+        queue = str(getattr(self._broker, "queue_name", ""))
         delays = Delays(
             redis,
             self._broker,
-            namespace=self._namespace,
+            name=f"{self._namespace}:later:{queue}:{self._name}",
             interval=self._requeue_delay / 4,
         )
         return Worker(runner, journal), delays
+
+
+def _least_keep(broker: AsyncBroker) -> float:
+    """Give the seconds within which what is finished can be delivered once more."""
+    return broker.idle_timeout / 500 if isinstance(broker, StreamBroker) else 1
+
+
+async def _caught_up(journal: RedisJournal) -> None:
+    with suppress(JournalError):  # then another worker looks for evidence
+        await journal.catch_up()
 
 
 def _keep_going(
@@ -274,11 +331,14 @@ def _written(request: RunRequest) -> str:
     """Give a request as text.
 
     Raises:
-        ConfigurationError: It has no key, or its parameters are not JSON.
+        ConfigurationError: Something of it cannot be right.
     """
     check_type("request", request, RunRequest)
-    if not request.key:
+    if request.key is None:
         refuse("request.key", "is missing: what is delivered twice is known by it")
+    check_name("request.key", request.key)
+    check_name("request.workflow_id", request.workflow_id)
+    check_type("request.params", request.params, Mapping | None)
     until = None
     if request.timeout is not None:
         check_number("timeout", request.timeout, least=0)

@@ -2,13 +2,16 @@
 
 what Redis has of the key                what is done
 nothing                                  start; busy, or lost a race: later
-intended, by a worker that lives         later: it is about to know
+intended, by a worker that lives         later: it is about to know; a doubt, if the
+                                         deadline is over
 intended, by one that does not           evidence, else SubmissionUncertainError
 uncertain                                the same
 started                                  attach to the run, and wait for its end
 finished                                 the result that there is
 """
 
+import asyncio
+from collections import Counter
 from datetime import UTC, datetime
 
 from attrs import define, field
@@ -23,15 +26,20 @@ from dpa_async.errors import (
 )
 from dpa_async.integrations.outcome_text import Outcome
 from dpa_async.integrations.taskiq.keys import Known, RedisJournal
+from dpa_async.integrations.taskiq.steps import UnheardError
 from dpa_async.journal import Entry, EntryState
 from dpa_async.models import RunRef, RunRequest, RunResult, RunStatus, Submission
 from dpa_async.open_runs import check_same
 from dpa_async.run import Run
 from dpa_async.runner import Runner
+from dpa_async.verdicts import uncertain_error
 
 _REFUSALS = 5
 """Refusals in a row, of a workflow that the list shows idle, that mean "busy" still: so
 many may race each other. What is refused that often is refused for another reason."""
+
+_PAUSE = 1.0
+"""Seconds after which Redis is told again how a run ended."""
 
 
 @define(eq=False)
@@ -78,7 +86,7 @@ class Worker:
 
     runner: Runner
     journal: RedisJournal
-    _in_hand: set[str] = field(factory=set[str])
+    _in_hand: Counter[str] = field(factory=Counter[str])
 
     async def outcome(self, errand: Errand) -> Outcome:
         """Carry out an errand; gives how it ended, or as a value why it did not.
@@ -86,19 +94,17 @@ class Worker:
         Raises:
             LaterError: It cannot be done now.
         """
-        errand.is_first = errand.key not in self._in_hand
-        self._in_hand.add(errand.key)
+        errand.is_first = not self._in_hand[errand.key]
+        self._in_hand[errand.key] += 1
         try:
             run = await self._run(errand)
-            if isinstance(run, Run):
-                return await run.result(timeout=errand.left)
+            return await self._ended(run, errand) if isinstance(run, Run) else run
         except DPAError as error:
             return error
-        else:
-            return run
         finally:
-            if errand.is_first:
-                self._in_hand.discard(errand.key)
+            self._in_hand[errand.key] -= 1
+            if not self._in_hand[errand.key]:
+                del self._in_hand[errand.key]
                 self.journal.forget(errand.key)
 
     async def settle(self, submission: Submission, *, ran: RunRef | None) -> None:
@@ -122,9 +128,25 @@ class Worker:
         check_same(known.entry, self._meant(errand.request))
         if known.entry.ref is not None:
             return self._attached(known.entry)
-        if self._is_in_other_hands(known, errand):
-            raise LaterError
-        return await self._start(errand)
+        if not self._is_in_other_hands(known, errand):
+            return await self._start(errand)
+        if errand.left == 0:
+            words = "the deadline came while another delivery of its key was being sent"
+            return uncertain_error(known.entry.submission, words)
+        raise LaterError
+
+    async def _ended(self, run: Run, errand: Errand) -> RunResult:
+        """Wait for a run's end, and until that is written down.
+
+        Raises:
+            DPAError: As `Run.result` raises it.
+        """
+        while True:
+            try:
+                return await run.result(timeout=errand.left)
+            except UnheardError:
+                # Without Redis nobody can be told of it, either.
+                await asyncio.sleep(_PAUSE)
 
     async def _start(self, errand: Errand) -> Run | Outcome:
         request = errand.request
@@ -158,18 +180,29 @@ class Worker:
             ):
                 errand.refusals += 1
                 raise LaterError
-            case JournalError(ref=None) | SubmissionUncertainError():
-                known = await self.journal.load(errand.key)
-                if known is not None and known.entry.ref is not None:
-                    return self._attached(known.entry)
-                # Another worker wrote its intent first, or was seen to have done so.
-                if known is not None and (
-                    isinstance(problem, JournalError)
-                    or self._is_in_other_hands(known, errand)
-                ):
-                    raise LaterError
+            case JournalError(ref=RunRef() as ref):
+                # It runs. What Redis did not hear it hears when it answers.
+                return self.runner.attach(ref)
+            case JournalError() | SubmissionUncertainError():
+                return await self._looked_up(problem, errand)
             case _:
-                pass
+                return problem
+
+    async def _looked_up(self, problem: DPAError, errand: Errand) -> Run | Outcome:
+        """See what others have made of a key that this worker did not get.
+
+        Raises:
+            LaterError: They are at it; or its intent could not be written.
+        """
+        try:
+            known = await self.journal.load(errand.key)
+        except JournalError:
+            return problem  # it may be a doubt, which has to be told
+        if known is not None and known.entry.ref is not None:
+            return self._attached(known.entry)
+        is_theirs = known is not None and self._is_in_other_hands(known, errand)
+        if is_theirs or isinstance(problem, JournalError):
+            raise LaterError
         return problem
 
     def _is_in_other_hands(self, known: Known, errand: Errand) -> bool:
