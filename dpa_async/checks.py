@@ -56,6 +56,30 @@ def check_type(name: str, value: object, kind: type | UnionType) -> None:
         refuse(name, f"is {type(value).__name__}: give {wanted}")
 
 
+def check_text(name: str, value: object) -> None:
+    """See that it is a text of at least one character, and that UTF-8 can hold it.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    check_type(name, value, str)
+    text = str(value)
+    if not text:
+        refuse(name, "is empty: give a text")
+    if text.encode("utf-8", "ignore").decode() != text:
+        refuse(name, "holds half a character (an unpaired surrogate)")
+
+
+def check_callable(name: str, value: object) -> None:
+    """See that it can be called.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    if not callable(value):
+        refuse(name, f"is {type(value).__name__}: give what is to be called")
+
+
 def check_path(name: str, value: object, *, such_as: str) -> None:
     """See that it is a path of a URL that needs no quoting.
 

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from dpa_async.batch import Batch, RunOutcome
 from dpa_async.callbacks import CallbackReceiver
-from dpa_async.checks import check_type, refuse
+from dpa_async.checks import check_callable, check_type, refuse
 from dpa_async.client import DPAClient
 from dpa_async.errors import DPAError
 from dpa_async.events import Observer
@@ -76,8 +76,8 @@ class RunnerService:
             "on_resumed": self._on_resumed,
         }
         for name, maker in makers.items():
-            if maker is not None and not callable(maker):
-                refuse(name, f"is {type(maker).__name__}: give what is to be called")
+            if maker is not None:
+                check_callable(name, maker)
 
     @property
     def runner(self) -> Runner:

@@ -23,8 +23,7 @@ from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 from typing_extensions import override
 
-from dpa_async.checks import check_number
-from dpa_async.integrations.taskiq.arguments import check_name
+from dpa_async.checks import check_number, check_text
 from dpa_async.integrations.taskiq.connections import CONNECTION, described, insist
 
 _LOG = logging.getLogger(__name__)
@@ -241,7 +240,7 @@ def stream_broker(
     Raises:
         ConfigurationError: An argument cannot be right.
     """
-    check_name("queue", queue)
+    check_text("queue", queue)
     check_number("idle_timeout", idle_timeout, least=1)
     check_number("keep_results", keep_results, least=1)
     broker = StreamBroker(url, queue=queue, idle_timeout=idle_timeout)

@@ -30,8 +30,10 @@ from taskiq.exceptions import NoResultError
 from dpa_async.batch import RunOutcome
 from dpa_async.callbacks import CallbackReceiver
 from dpa_async.checks import (
+    check_callable,
     check_count,
     check_number,
+    check_text,
     check_type,
     refuse,
 )
@@ -39,7 +41,6 @@ from dpa_async.client import DPAClient
 from dpa_async.errors import DPAError, JournalError
 from dpa_async.events import Observer
 from dpa_async.integrations.outcome_text import Outcome, read_outcome, write_outcome
-from dpa_async.integrations.taskiq.arguments import check_maker, check_name
 from dpa_async.integrations.taskiq.connections import connected
 from dpa_async.integrations.taskiq.delays import Delays
 from dpa_async.integrations.taskiq.keys import RedisJournal, check_durable
@@ -100,12 +101,12 @@ class RunTask:
         keep: float = 30 * 24 * 3600.0,
     ) -> None:
         check_type("broker", broker, AsyncBroker)
-        check_maker("client", client)
+        check_callable("client", client)
         if callbacks is not None:
-            check_maker("callbacks", callbacks)
+            check_callable("callbacks", callbacks)
         check_type("wait", wait, WaitPolicy)
-        check_name("name", name)
-        check_name("namespace", namespace)
+        check_text("name", name)
+        check_text("namespace", namespace)
         check_number("requeue_delay", requeue_delay, least=0.05)
         check_number("lease", lease, least=1)
         check_number("keep", keep, least=_least_keep(broker))
@@ -336,8 +337,8 @@ def _written(request: RunRequest) -> str:
     check_type("request", request, RunRequest)
     if request.key is None:
         refuse("request.key", "is missing: what is delivered twice is known by it")
-    check_name("request.key", request.key)
-    check_name("request.workflow_id", request.workflow_id)
+    check_text("request.key", request.key)
+    check_text("request.workflow_id", request.workflow_id)
     check_type("request.params", request.params, Mapping | None)
     until = None
     if request.timeout is not None:
