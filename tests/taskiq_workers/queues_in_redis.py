@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import pytest
 from redis.asyncio import Redis
 from redis_process import redis_server
-from taskiq import TaskiqMiddleware
+from taskiq import BrokerMessage, TaskiqMiddleware
 from taskiq.api import run_receiver_task
 from taskiq.serializers import PickleSerializer
 
@@ -265,3 +265,34 @@ def test_a_request_that_no_worker_could_read_is_refused_by_who_sends(request_, w
     runs = RunTask(stream_broker(NOWHERE), NOWHERE)
     with pytest.raises(ConfigurationError, match=words):
         asyncio.run(runs.send(request_))
+
+
+def test_a_dead_workers_message_is_found_behind_all_that_living_ones_have(server):
+    def broker():
+        made_one = stream_broker(server.url, idle_timeout=1.0)
+        made_one.is_worker_process = True  # keeps what is in its hands
+        return made_one
+
+    def message(number):
+        words = {"task_name": "t", "message": str(number).encode(), "labels": {}}
+        return BrokerMessage(task_id=str(number), **words)
+
+    async def play(_, redis):
+        busy, other = broker(), broker()
+        await busy.startup()
+        for number in range(300):
+            await busy.kick(message(number))
+        listening = busy.listen()
+        held = [await anext(listening) for _ in range(300)]
+        await listening.aclose()
+        await busy.kick(message("last"))
+        await redis.xreadgroup("taskiq", "dead", {"dpa": ">"}, count=10)
+        await other.startup()
+        listening = other.listen()
+        found = await anext(listening)
+        await listening.aclose()
+        assert (found.data, len(held)) == (b"last", 300)
+        for each in (busy, other):
+            await each.shutdown()
+
+    scene(server, play)

@@ -34,6 +34,9 @@ _AT_ONCE = 10
 _PAUSE = 1.0
 """Seconds after which a Redis that did not answer is asked for messages again."""
 _CLAIMED_AT_ONCE = 1_000
+_HOPS = 20
+"""Redis looks through 100 messages at a time: so often in a row, then for new ones."""
+_BEGINNING = b"0-0"
 
 
 class _Delivery:
@@ -70,6 +73,7 @@ class StreamBroker(RedisStreamBroker):
         # Weakly: what Taskiq has dropped without a word is in nobody's hands.
         self._in_hand: WeakSet[_Delivery] = WeakSet()
         self._keeping: asyncio.Task[NoReturn] | None = None
+        self._looked_through = _BEGINNING  # for those of dead workers
 
     @override
     async def startup(self) -> None:
@@ -148,20 +152,26 @@ class StreamBroker(RedisStreamBroker):
         ]
 
     async def _orphans(self, redis: Redis) -> list[tuple[bytes, bytes]]:
-        claimed = await redis.xautoclaim(
-            self.queue_name,
-            self.consumer_group_name,
-            self.consumer_name,
-            min_idle_time=self.idle_timeout,
-            count=self.unacknowledged_batch_size,
-        )
         held = {delivery.message_id for delivery in self._in_hand}
-        return [
-            (message_id, fields[b"data"])
-            for message_id, fields in claimed[1]
-            # Redis 6.2 gives also what was deleted, without fields.
-            if fields and message_id not in held
-        ]
+        for _ in range(_HOPS):  # past what living workers have in their hands
+            claimed: Any = await redis.xautoclaim(
+                self.queue_name,
+                self.consumer_group_name,
+                self.consumer_name,
+                min_idle_time=self.idle_timeout,
+                start_id=self._looked_through,
+                count=self.unacknowledged_batch_size,
+            )
+            self._looked_through = claimed[0]
+            orphans = [
+                (message_id, fields[b"data"])
+                for message_id, fields in claimed[1]
+                # Redis 6.2 gives also what was deleted, without fields.
+                if fields and message_id not in held
+            ]
+            if orphans or self._looked_through == _BEGINNING:
+                return orphans
+        return []
 
     async def _keep(self) -> NoReturn:
         """Keep what is in hand from going idle: then it was a dead worker's."""
