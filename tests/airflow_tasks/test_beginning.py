@@ -291,6 +291,19 @@ def test_a_run_that_is_known_is_found_after_the_deadline(in_memory):
     in_memory(test, SimulatedWorkflow("w", duration=5))
 
 
+def test_a_refusal_that_comes_after_the_deadline_is_no_doubt(in_memory):
+    async def test(platform, client):
+        store = MemoryStore()
+        refused = evolve(Fault.body_code(400), answer_delay=3.0)
+        platform.faults.add("execute", refused, calls={1})
+        with pytest.raises(NotStartedError, match="nothing was started"):
+            await a_try(client, store, evolve(WANTED, deadline=deadline_from(1)))
+        assert TaskJournal(store).entry is None
+        assert executes(platform) == 0
+
+    in_memory(test, SimulatedWorkflow("w", duration=50))
+
+
 def test_an_answer_that_comes_after_the_deadline_is_a_run(in_memory):
     async def test(platform, client):
         platform.faults.add("execute", Fault.slow_answer(3), first=1)

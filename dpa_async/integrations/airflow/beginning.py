@@ -22,6 +22,7 @@ from dpa_async.errors import (
     ConfigurationError,
     DPAError,
     JournalError,
+    NotStartedError,
     SubmissionUncertainError,
     WorkflowBusyError,
 )
@@ -128,12 +129,15 @@ async def begin(
         async with Runner(client, journal=journal) as runner:
             known = await _known(runner, journal, wanted)
             return known or await _started(runner, wanted)
-    except SubmissionUncertainError:
+    except SubmissionUncertainError as error:
         # A POST that is out at the deadline is finished while the runner is closed.
-        entry = journal.entry
-        if entry is None or entry.ref is None:
-            raise
-        return Begun(entry.ref)
+        entry, submission = journal.entry, error.submission
+        if entry is not None:
+            if entry.ref is None:
+                raise
+            return Begun(entry.ref)
+    words = "the deadline came, and then the platform refused; nothing was started"
+    raise NotStartedError(submission, words)
 
 
 async def _known(runner: Runner, journal: TaskJournal, wanted: Wanted) -> Begun | None:
